@@ -1,0 +1,1 @@
+"""The ``lrray`` console script."""

@@ -1,0 +1,1 @@
+"""Difficulty of token sequences: compressors, entropy, estimates over kernel draws."""

@@ -1,0 +1,65 @@
+"""Errors that a user can mend: one line that says where, the rule, the value and the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+_NOTHING = object()
+
+
+class LrrayError(Exception):
+    """A mistake in what the user gave, told in one line.
+
+    Args:
+        where: file, key path or command-line word that holds the mistake.
+        rule: what must hold there.
+        got: the offending value, where showing it helps.
+        fix: what to write or do instead.
+
+    The command line prints ``str(error)`` and exits with ``exit_code``; no traceback is shown.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, rule: str, *, got: object = _NOTHING, fix: str = "") -> None:
+        self.where, self.rule, self.fix = where, rule, fix
+        self.has_value = got is not _NOTHING
+        self.got = got if self.has_value else None
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The whole message on one line."""
+        text = f"{self.where}: {self.rule}" if self.where else self.rule
+        if self.has_value:
+            text += f", but got {shorten(self.got)}"
+        if self.fix:
+            text += f" (fix: {self.fix})"
+        return " ".join(text.split())
+
+
+class ManyErrors(LrrayError):
+    """Several independent mistakes, one line each."""
+
+    def __init__(self, errors: list[LrrayError]) -> None:
+        self.errors = errors
+        Exception.__init__(self, "\n".join(str(error) for error in errors))
+
+    def line(self) -> str:
+        """All messages, a line each."""
+        return str(self)
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """``repr(value)`` cut to ``limit`` characters, so that an error stays on one line."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """``did you mean 'x'?`` for the closest option, else the list of all of them."""
+    options = sorted(map(str, options))
+    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "known: " + ", ".join(options) if options else "nothing is known here"

@@ -1,0 +1,231 @@
+"""The GSSM itself: a graph with drawn kernels that samples sequences and scores them exactly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lrray.config import parse
+from lrray.errors import LrrayError
+from lrray.gssm.graph import GraphConfig
+from lrray.gssm.kernels import Kernels, conditional_table, draw_kernels, draw_node
+from lrray.gssm.likelihood import ForwardPlan, token_nll
+from lrray.gssm.sampling import SamplingPlan, sample_in_context, sample_shared
+
+Tables = dict[str, NDArray[np.float64]]
+
+# Generators of kernels that change during a run; the numbers keep them apart.
+_CONTEXT_OF_SEQUENCE, _CONTEXT_OF_ESTIMATE = 1, 2
+
+
+@dataclass(frozen=True)
+class MonteCarloNLL:
+    """A Monte Carlo estimate of sequences' negative log-likelihood, each field ``[sequences]``."""
+
+    nll: NDArray[np.float64]
+    """Nats, summed over the predicted tokens."""
+    standard_error: NDArray[np.float64]
+    """Nats; by the delta method from the spread of the draws' likelihoods."""
+    effective_draws: NDArray[np.float64]
+    """(sum w)**2 / sum w**2 over the draws' likelihoods w; near 1, one draw decides everything."""
+
+
+class GSSM:
+    """A graph-structured sequential model: discrete latents that emit one token per step.
+
+    Args:
+        graph: the checked graph, every node with an alpha.
+        seed: of the kernels (see :func:`lrray.gssm.kernels.draw_kernels`).
+    """
+
+    def __init__(self, graph: GraphConfig, seed: int) -> None:
+        self.graph = graph
+        self.seed = checked_integer(seed, "seed")
+        self.kernels: Kernels = draw_kernels(graph, self.seed)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any] | GraphConfig, seed: int) -> GSSM:
+        """Builds a GSSM from ``{"nodes": [...]}``.
+
+        Raises:
+            LrrayError: a rule of the graph is broken; the message names the key path.
+        """
+        graph = config if isinstance(config, GraphConfig) else parse(GraphConfig, config, "graph")
+        return cls(graph, seed)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of distinct tokens."""
+        return self.graph.observed.state_dim
+
+    @property
+    def token_dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Smallest integer type that holds a token."""
+        return np.uint8 if self.vocab_size <= 256 else np.uint16
+
+    @cached_property
+    def tables(self) -> Tables:
+        """p(new state | inputs) of every node as ``[inputs, states]``, rows summing to one."""
+        return {
+            node.name: conditional_table(self.graph, node, self.kernels[node.name])
+            for node in self.graph.nodes
+        }
+
+    @cached_property
+    def _context_nodes(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.graph.nodes if node.mode == "context")
+
+    def sample(
+        self,
+        num_sequences: int,
+        seq_len: int,
+        stream_seed: int = 0,
+        start: int = 0,
+        num_threads: int | None = None,
+    ) -> NDArray[Any]:
+        """Samples sequences ``start, start + 1, …`` of a stream.
+
+        A sequence depends on (graph, seed, stream_seed, its index) alone, not on how many are
+        drawn at once; a shorter one is the beginning of a longer one.
+
+        Args:
+            num_sequences: how many.
+            seq_len: tokens per sequence, the begin token included.
+            stream_seed: which stream; 0 <= stream_seed < 2**64.
+            start: index of the first sequence; 0 <= start < 2**63.
+            num_threads: default as in :func:`default_threads`.
+
+        Returns:
+            ``[num_sequences, seq_len]`` of uint8 (uint16 above 256 tokens); column 0 is 0.
+
+        Raises:
+            LrrayError: a number is out of range.
+        """
+        sizes = {"num_sequences": num_sequences, "seq_len": seq_len, "start": start}
+        for name, value in sizes.items():
+            checked_integer(value, name, low=1 if name == "seq_len" else 0, high=2**63)
+        checked_integer(stream_seed, "stream_seed", high=2**64)
+        tokens = np.empty((num_sequences, seq_len), self.token_dtype)
+        plan, threads = SamplingPlan.of(self.graph), num_threads or default_threads()
+        if not self._context_nodes:
+            sample_shared(tokens, start, stream_seed, plan, self.tables, threads)
+            return tokens
+
+        def redraw(index: int) -> Tables:
+            return self._redraw_context([_CONTEXT_OF_SEQUENCE, self.seed, stream_seed, index])
+
+        sample_in_context(tokens, start, stream_seed, plan, self.tables, redraw, threads)
+        return tokens
+
+    def _redraw_context(self, entropy: list[int]) -> Tables:
+        """New conditional tables of the ``context`` nodes, a pure function of ``entropy``."""
+        rng = np.random.default_rng(np.random.SeedSequence(entropy))
+        tables = {}
+        for name in self._context_nodes:
+            node = self.graph.node(name)
+            tables[name] = conditional_table(self.graph, node, draw_node(self.graph, node, rng))
+        return tables
+
+    def nll(
+        self,
+        tokens: ArrayLike,
+        *,
+        per_token: bool = False,
+        dtype: Literal["float64", "float32"] = "float64",
+        num_threads: int | None = None,
+    ) -> NDArray[np.float64]:
+        """Exact negative log-likelihood in nats: the least loss that any model can expect.
+
+        Args:
+            tokens: ``[N, T]`` integers, column 0 the begin token 0.
+            per_token: whether to keep the T - 1 predicted tokens apart.
+            dtype: arithmetic of the recursion; float32 agrees to about 1e-6 per token.
+            num_threads: default as in :func:`default_threads`.
+
+        Returns:
+            ``[N]``, summed over predicted tokens, or ``[N, T - 1]`` with ``per_token``.
+
+        Raises:
+            LrrayError: bad tokens, a joint state space too large, or a ``context`` graph, whose
+                likelihood has no closed form (:meth:`nll_monte_carlo` estimates it).
+        """
+        if self._context_nodes:
+            raise LrrayError(
+                f"node {self._context_nodes[0]}", "a context graph has no closed-form likelihood",
+                fix="call nll_monte_carlo, which estimates it with a standard error",
+            )  # fmt: skip
+        plan = ForwardPlan.of(self.graph, self.tables, getattr(np, dtype))
+        result = token_nll(plan, self._checked_tokens(tokens), num_threads or default_threads())
+        return result if per_token else result.sum(axis=1)
+
+    def nll_monte_carlo(
+        self, tokens: ArrayLike, num_draws: int = 256, seed: int = 0, num_threads: int | None = None
+    ) -> MonteCarloNLL:
+        """Estimates the likelihood of a ``context`` graph by averaging over kernel draws.
+
+        The mean over draws of exp(-nll given the draw) is unbiased for the likelihood; its
+        logarithm is biased upwards in NLL by about standard_error**2 / 2. Trust it while
+        ``effective_draws`` is well above 10: kernels that fit a sequence become exponentially
+        rare as it grows, and then every estimate is too high. Short sequences, few states and
+        large alpha are within reach; a 2,048-token sequence of a 32-token graph is not.
+
+        Raises:
+            LrrayError: as :meth:`nll`; ``num_draws`` below 2.
+        """
+        checked_integer(num_draws, "num_draws", low=2)
+        checked = self._checked_tokens(tokens)
+        log_likelihood = np.empty((num_draws, len(checked)))
+        for draw in range(num_draws):
+            redrawn = self._redraw_context([_CONTEXT_OF_ESTIMATE, self.seed, seed, draw])
+            plan = ForwardPlan.of(self.graph, {**self.tables, **redrawn}, np.float64)
+            threads = num_threads or default_threads()
+            log_likelihood[draw] = -token_nll(plan, checked, threads).sum(axis=1)
+        peak = log_likelihood.max(axis=0)
+        weight = np.exp(log_likelihood - peak)
+        mean = weight.mean(axis=0)
+        return MonteCarloNLL(
+            nll=-(peak + np.log(mean)),
+            standard_error=weight.std(axis=0, ddof=1) / np.sqrt(num_draws) / mean,
+            effective_draws=weight.sum(axis=0) ** 2 / (weight**2).sum(axis=0),
+        )
+
+    def _checked_tokens(self, tokens: ArrayLike) -> NDArray[Any]:
+        array = np.asarray(tokens)
+        if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer) or array.shape[1] < 1:
+            raise LrrayError(
+                "tokens", "must be integers of shape [sequences, steps]",
+                got=f"{array.dtype} {array.shape}",
+            )  # fmt: skip
+        if array.size and (array.min() < 0 or array.max() >= self.vocab_size):
+            wrong = array.min() if array.min() < 0 else array.max()
+            raise LrrayError("tokens", f"must lie in 0 … {self.vocab_size - 1}", got=int(wrong))
+        if array[:, 0].any():
+            raise LrrayError(
+                "tokens", "column 0 must hold the begin token 0",
+                got=int(array[:, 0].max()), fix="score whole sequences, not pieces of them",
+            )  # fmt: skip
+        return np.ascontiguousarray(array.astype(self.token_dtype, copy=False))
+
+
+def default_threads() -> int:
+    """``OMP_NUM_THREADS`` where it is set (Ray sets it to a task's CPUs), else usable cores."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdigit() and int(limit) > 0 else len(os.sched_getaffinity(0))
+
+
+def checked_integer(value: Any, name: str, low: int = 0, high: int = 2**64) -> int:
+    """``value`` as int; raises LrrayError unless it is one with low <= value < high."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | np.integer)
+        or not low <= value < high
+    ):
+        bound = f"2**{high.bit_length() - 1}" if high >= 2**32 else str(high)
+        raise LrrayError(name, f"must be an integer with {low} <= {name} < {bound}", got=value)
+    return int(value)
