@@ -1,0 +1,71 @@
+"""How large a model is and what a token costs.
+
+FLOPs follow the usual count (Kaplan et al. 2020, §2.1; Chowdhery et al. 2022, appendix B): a
+forward pass multiplies and adds once per weight and token, 2 FLOPs, and a backward pass costs twice
+a forward pass, 6 in all. Attention adds its two products of queries, keys and values: 12 L H T for
+L attention layers of width H and context T, the causal half not subtracted.
+Norms, activations and scans of recurrent layers are left out: they multiply no matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Parameter counts and training cost."""
+
+    num_parameters: int
+    """All trainable parameters, shared ones once."""
+    num_embedding_parameters: int
+    """Tables over tokens and positions: input embeddings and the output weights."""
+    flops_per_token: int
+    """Forward and backward pass: 6 N + 12 L H T, with N the weights of matrix products."""
+
+    @property
+    def num_non_embedding_parameters(self) -> int:
+        """Parameters without the tables over tokens and positions."""
+        return self.num_parameters - self.num_embedding_parameters
+
+
+def model_size(model: nn.Module, context_len: int) -> ModelSize:
+    """Counts parameters and estimates FLOPs per trained token at that context length."""
+    embeddings = {m.weight for m in model.modules() if isinstance(m, nn.Embedding)}
+    output = _output_weight(model)
+    tables = embeddings | {output}
+    parameters = list(model.parameters())
+    # An embedding is looked up, not multiplied, except where it is the output's weight as well.
+    multiplied = [p for p in parameters if p.ndim > 1 and (p not in embeddings or p is output)]
+    num_multiplied = sum(p.numel() for p in multiplied)
+    return ModelSize(
+        num_parameters=sum(p.numel() for p in parameters),
+        num_embedding_parameters=sum(p.numel() for p in parameters if p in tables),
+        flops_per_token=6 * num_multiplied + 12 * _attention_width(model) * context_len,
+    )
+
+
+def _output_weight(model: nn.Module) -> torch.Tensor:
+    """The weight that maps the last hidden state to logits."""
+    inner = getattr(model, "model", None)
+    if inner is not None and hasattr(inner, "get_output_embeddings"):
+        weight: torch.Tensor = inner.get_output_embeddings().weight
+        return weight
+    return model.get_parameter("head.weight")
+
+
+def _attention_width(model: nn.Module) -> int:
+    """Sum over attention layers of their width, heads times head dimension."""
+    config = getattr(getattr(model, "model", None), "config", None)
+    heads = getattr(config, "num_attention_heads", None)
+    if config is None or not heads:
+        return 0
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    layer_types = getattr(config, "layers_block_type", None)
+    layers = config.num_hidden_layers
+    if layer_types:  # mixtures of recurrence and attention name the kind of each layer
+        layers = sum("attention" in kind for kind in layer_types)
+    return int(layers * heads * head_dim)
