@@ -1,0 +1,73 @@
+"""Text as a list of whole words and numbers, so that answers are compared and not substrings.
+
+What counts as equal: accents, punctuation, hyphens, possessive ``'s`` and thousands separators
+(``8,611``, ``8'611``, no-break spaces) do not matter, and case matters only where asked for. A
+number stands alone: ``1`` is no part of ``11``, ``H2O`` or ``1890s``, but ``8th`` and ``8611m``
+hold the numbers 8 and 8611.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+Span = tuple[int, int]
+"""First token and the one after the last."""
+
+_GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:[,'’\u00a0\u2009\u202f]\d{3})+(?!\d)")
+_TOKEN = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?)(?:st|nd|rd|th|m|ft|km)?(?![^\W_])"  # ordinals and lengths
+    r"|[^\W_]+(?:\+\+|\#)?"  # words; C, C++ and C# differ
+)
+# Letters that Unicode does not decompose into a base letter and an accent.
+_LETTERS = str.maketrans(
+    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "ð": "d", "ı": "i", "þ": "th"}
+    | {"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
+)
+
+
+def tokens(text: str) -> list[str]:
+    """Words and numbers of ``text`` in order, without accents, in their own case."""
+    text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), text)
+    text = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    text = re.sub(r"['’]s\b", "", text)
+    return [_plain_number(match["number"]) or match[0] for match in _TOKEN.finditer(text)]
+
+
+def _plain_number(number: str | None) -> str | None:
+    return re.sub(r"\.0+$", "", number) if number else None
+
+
+def folded(text: str) -> str:
+    """One spelling for all texts that count as equal when case does not matter."""
+    return " ".join(tokens(text)).casefold()
+
+
+def find(words: str, inside: Sequence[str], *, case_sensitive: bool = False) -> list[Span]:
+    """Every place where ``words`` stand, whole and in order, among the tokens ``inside``.
+
+    A word of one or two capitals (``US``, ``R``) is found only in capitals, whatever
+    ``case_sensitive`` says: "let us see" does not name a country.
+    """
+    wanted = tokens(words)
+    if not wanted:
+        return []
+    return [
+        (start, start + len(wanted))
+        for start in range(len(inside) - len(wanted) + 1)
+        if all(_same(wanted[i], inside[start + i], case_sensitive) for i in range(len(wanted)))
+    ]
+
+
+def _same(wanted: str, seen: str, case_sensitive: bool) -> bool:
+    short_capitals = wanted.isalpha() and wanted.isupper() and len(wanted) <= 2
+    if case_sensitive or short_capitals:
+        return wanted == seen
+    return wanted.casefold() == seen.casefold()
+
+
+def stands_in(words: str, text: str) -> bool:
+    """Whether ``words`` stand in ``text`` as whole words, case aside."""
+    return bool(find(words, tokens(text)))
