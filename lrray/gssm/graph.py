@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, model_validator
 
-from lrray.config import Problem, Settings
+from lrray.config import Problem, Settings, parse
 from lrray.errors import did_you_mean
 
 Mode = Literal["default", "slow", "dead", "context"]
@@ -22,7 +22,7 @@ class NodeConfig(Settings):
     """Unique name, conventionally ``X`` for the observed node and ``Z1``, ``Z2``, … otherwise."""
     state_dim: Annotated[int, Field(ge=2, le=65536)]
     """Number of states; of the observed node: the vocabulary size."""
-    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    alpha: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
     """Dirichlet concentration of every kernel row; left open where a study searches for it."""
     parents: tuple[str, ...] = ()
     """Nodes whose states this node's next state depends on, in kernel order."""
@@ -146,13 +146,16 @@ class GraphConfig(Settings):
         return tuple(self.node(name).state_dim for name in self.inputs(node))
 
     def with_alphas(self, alpha_X: float, alpha_Z: float) -> GraphConfig:
-        """The same graph with ``alpha_X`` on the observed node and ``alpha_Z`` on every latent."""
-        return GraphConfig(
-            nodes=tuple(
-                node.model_copy(update={"alpha": alpha_X if node.observed else alpha_Z})
-                for node in self.nodes
-            )
-        )
+        """The same graph with ``alpha_X`` on the observed node and ``alpha_Z`` on every latent.
+
+        Raises:
+            LrrayError: an alpha is out of range.
+        """
+        nodes = [
+            {**node.model_dump(), "alpha": alpha_X if node.observed else alpha_Z}
+            for node in self.nodes
+        ]
+        return parse(GraphConfig, {"nodes": nodes}, "graph")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :func:`lrray.config.parse` reads back equal."""

@@ -5,6 +5,7 @@ Axis letters: r rows (input states, C order), k new states of the node.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -19,7 +20,7 @@ MIN_PROBABILITY = 1e-10
 """Kernel entries are clipped below at this value, against underflow."""
 
 MAX_TABLE_ENTRIES = 2**27
-"""Largest conditional table that is built (1 GiB of float64)."""
+"""Most entries that a graph's conditional tables may have together (1 GiB of float64)."""
 
 
 def draw_kernels(graph: GraphConfig, seed: int) -> Kernels:
@@ -32,8 +33,9 @@ def draw_kernels(graph: GraphConfig, seed: int) -> Kernels:
         Node name -> list of ``[r, k]`` arrays: one per input (product) or a single one (fullrank).
 
     Raises:
-        LrrayError: a node has no alpha.
+        LrrayError: a node has no alpha; the graph's tables would be too large.
     """
+    _check_size(graph)
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
     kernels: Kernels = {}
     queue = deque(graph.nodes)
@@ -58,7 +60,7 @@ def draw_node(
             fix="write 'alpha: 0.1' on the node or search over alpha_X and alpha_Z",
         )
     dims = graph.input_dims(node)
-    rows_per_matrix = [int(np.prod(dims))] if node.kernel_type == "fullrank" else list(dims)
+    rows_per_matrix = [math.prod(dims)] if node.kernel_type == "fullrank" else list(dims)
     concentration = np.full(node.state_dim, node.alpha)
     matrices = [rng.dirichlet(concentration, size=rows) for rows in rows_per_matrix]
     return [np.maximum(_apply_mode(matrix, node), MIN_PROBABILITY) for matrix in matrices]
@@ -80,28 +82,24 @@ def _apply_mode(matrix: NDArray[np.float64], node: NodeConfig) -> NDArray[np.flo
 
 def table_entries(graph: GraphConfig, node: NodeConfig) -> int:
     """Number of entries of the node's full conditional table."""
-    entries = node.state_dim
-    for dim in graph.input_dims(node):
-        entries *= dim
-    return entries
+    return math.prod(graph.input_dims(node)) * node.state_dim
+
+
+def _check_size(graph: GraphConfig) -> None:
+    entries = {node.name: table_entries(graph, node) for node in graph.nodes}
+    if sum(entries.values()) > MAX_TABLE_ENTRIES:
+        raise LrrayError(
+            f"node {max(entries, key=entries.__getitem__)}",
+            f"the graph's conditional tables must have at most {MAX_TABLE_ENTRIES} entries",
+            got=sum(entries.values()),
+            fix="use fewer parents or fewer states",
+        )
 
 
 def conditional_table(
     graph: GraphConfig, node: NodeConfig, matrices: list[NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """p(new state | inputs) as ``[r, k]``: rows sum to one, r ravels all inputs in C order.
-
-    Raises:
-        LrrayError: the table would have more than ``MAX_TABLE_ENTRIES`` entries.
-    """
-    entries = table_entries(graph, node)
-    if entries > MAX_TABLE_ENTRIES:
-        raise LrrayError(
-            f"node {node.name}",
-            f"its conditional table must have at most {MAX_TABLE_ENTRIES} entries",
-            got=entries,
-            fix="use fewer parents or fewer states",
-        )
+    """p(new state | inputs) as ``[r, k]``: rows sum to one, r ravels all inputs in C order."""
     if node.kernel_type == "fullrank":
         table = matrices[0]
     else:

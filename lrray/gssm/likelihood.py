@@ -17,7 +17,6 @@ v token.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,13 +27,17 @@ from numpy.typing import NDArray
 
 from lrray.errors import LrrayError
 from lrray.gssm.graph import GraphConfig, NodeConfig
+from lrray.gssm.kernels import table_entries
 from lrray.gssm.sampling import over_chunks
 
-MAX_WORKSPACE_GB = 4.0
-"""Largest memory that one likelihood call may take for its tensors."""
+MAX_WORKSPACE_GB = 3.5
+"""Largest memory that one likelihood call may take for its arrays."""
 
 _DENSE_STATES = 12
 """From this number of states on, a latent is contracted lane by lane."""
+
+_PAD = 8
+# One cache line beside each row of the emissions: rows a power of two apart would share cache sets.
 
 # Contraction (fused multiply-add) is allowed; reordering is not, so results stay reproducible.
 _COMPILE: dict[str, Any] = {
@@ -61,26 +64,13 @@ class ForwardPlan:
     parent_start: NDArray[np.int64]
     """Where each latent's stretch of ``parent_row`` begins."""
     emission: NDArray[np.floating]
-    """``[v, s]``: probability of a token given the joint state."""
+    """``[v, s + _PAD]``: probability of a token given the joint state."""
 
     @classmethod
     def of(
         cls, graph: GraphConfig, tables: dict[str, NDArray[np.float64]], dtype: type[np.floating]
     ) -> ForwardPlan:
-        """Lays out conditional tables ``[inputs, new state]`` by node name.
-
-        Raises:
-            LrrayError: the emission table over joint states would not fit ``MAX_WORKSPACE_GB``.
-        """
-        vocab, states = graph.observed.state_dim, graph.num_joint_states
-        gigabytes = vocab * states * np.dtype(dtype).itemsize / 1e9
-        if gigabytes > MAX_WORKSPACE_GB:
-            raise LrrayError(
-                "graph",
-                f"the exact likelihood needs emissions of at most {MAX_WORKSPACE_GB:g} GB",
-                got=f"{gigabytes:.1f} GB ({states} joint states x {vocab} tokens)",
-                fix="use fewer or smaller latents",
-            )
+        """Lays out conditional tables ``[inputs, new state]`` by node name."""
         parts = [_transition(graph, node, tables[node.name]) for node in graph.latents]
         rows = [_parent_rows(graph, i) for i in range(len(graph.latents))]
         return cls(
@@ -91,8 +81,32 @@ class ForwardPlan:
             dim=np.array([node.state_dim for node in graph.latents]),
             parent_row=np.concatenate(rows),
             parent_start=_starts([row.size for row in rows]),
-            emission=_emission(graph, tables[graph.observed.name]).astype(dtype),
+            emission=_emission(graph, tables[graph.observed.name], dtype),
         )
+
+
+def check_workspace(graph: GraphConfig, num_threads: int) -> None:
+    """Refuses a graph whose likelihood would not fit in memory.
+
+    Raises:
+        LrrayError: the arrays would take more than ``MAX_WORKSPACE_GB``.
+    """
+    states, vocab = graph.num_joint_states, graph.observed.state_dim
+    per_thread = _lanes(states) * (states + sum(table_entries(graph, z) for z in graph.latents))
+    gigabytes = 8 * (states * (vocab + 4) + num_threads * per_thread) / 1e9
+    if gigabytes > MAX_WORKSPACE_GB:
+        raise LrrayError(
+            "graph",
+            f"the exact likelihood must fit in {MAX_WORKSPACE_GB:g} GB",
+            got=f"{gigabytes:.1f} GB for {states} joint states, {vocab} tokens, "
+            f"{num_threads} threads",
+            fix="use fewer or smaller latents, or fewer threads",
+        )
+
+
+def _lanes(num_states: int) -> int:
+    """Sequences that advance together: 32 while their tensor stays in the second-level cache."""
+    return 32 if num_states <= 4096 else 16
 
 
 def _starts(sizes: list[int]) -> NDArray[np.int64]:
@@ -119,21 +133,25 @@ def _parent_rows(graph: GraphConfig, latent: int) -> NDArray[np.int64]:
     return _ravel_rows(left, parents)
 
 
-def _emission(graph: GraphConfig, table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``[v, s]``: the observed node's table spread over all joint states."""
-    return np.ascontiguousarray(table[_ravel_rows(graph.latents, graph.observed.parents)].T)
+def _emission(
+    graph: GraphConfig, table: NDArray[np.float64], dtype: type[np.floating]
+) -> NDArray[np.floating]:
+    """``[v, s + _PAD]``: the observed node's table spread over all joint states."""
+    rows = _ravel_rows(graph.latents, graph.observed.parents)
+    emission = np.zeros((table.shape[1], rows.size + _PAD), dtype)
+    for token, probability in enumerate(table.T):
+        emission[token, : rows.size] = probability[rows]
+    return emission
 
 
 def _ravel_rows(nodes: Sequence[NodeConfig], chosen: Iterable[str]) -> NDArray[np.int64]:
     """C-order row of the ``chosen`` nodes' states, for each joint state of ``nodes``."""
-    dims = [node.state_dim for node in nodes]
-    states = np.indices(dims).reshape(len(dims), math.prod(dims))
-    names = [node.name for node in nodes]
-    rows = np.zeros(math.prod(dims), np.int64)
+    dims = {node.name: node.state_dim for node in nodes}
+    axis = dict(zip(dims, np.ix_(*map(np.arange, dims.values())), strict=True))
+    rows = np.zeros(tuple(dims.values()), np.int64)
     for name in chosen:
-        i = names.index(name)
-        rows = rows * dims[i] + states[i]
-    return rows
+        rows = rows * dims[name] + axis[name]
+    return rows.ravel()
 
 
 @njit(**_COMPILE)
@@ -214,7 +232,7 @@ def _forward(
 ):
     """Writes -ln p(token | its past) into ``nll`` ``[sequences, steps - 1]``."""
     num_sequences, num_steps = tokens.shape
-    num_latents, num_states = dim.size, emission.shape[1]
+    num_latents, num_states = dim.size, emission.shape[1] - _PAD
     joint = np.zeros((num_states, lanes), emission.dtype)
     dense = dim >= _DENSE_STATES
     gather_start = np.zeros(num_latents + 1, np.int64)
@@ -266,9 +284,7 @@ def token_nll(
     Cost: O(S * sum(d_i)) per token; memory S * lanes numbers per thread beside the tables.
     """
     nll = np.empty((tokens.shape[0], tokens.shape[1] - 1))
-    states = plan.emission.shape[1]
-    # 32 lanes are the fastest while the tensor stays in the second-level cache.
-    lanes = 32 if states <= 4096 else 16
+    lanes = _lanes(plan.emission.shape[1] - _PAD)
 
     def fill(low: int, high: int) -> None:
         _forward(

@@ -15,10 +15,18 @@ from lrray.config import parse
 from lrray.errors import LrrayError
 from lrray.gssm.graph import GraphConfig
 from lrray.gssm.kernels import Kernels, conditional_table, draw_kernels, draw_node
-from lrray.gssm.likelihood import ForwardPlan, token_nll
-from lrray.gssm.sampling import SamplingPlan, sample_in_context, sample_shared
+from lrray.gssm.likelihood import ForwardPlan, check_workspace, token_nll
+from lrray.gssm.sampling import (
+    AliasTables,
+    LaneTables,
+    SamplingPlan,
+    alias_table,
+    fill_in_context,
+    fill_shared,
+)
 
 Tables = dict[str, NDArray[np.float64]]
+Precision = Literal["float64", "float32"]
 
 # Generators of kernels that change during a run; the numbers keep them apart.
 _CONTEXT_OF_SEQUENCE, _CONTEXT_OF_ESTIMATE = 1, 2
@@ -48,6 +56,7 @@ class GSSM:
         self.graph = graph
         self.seed = checked_integer(seed, "seed")
         self.kernels: Kernels = draw_kernels(graph, self.seed)
+        self._forward_plans: dict[str, ForwardPlan] = {}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any] | GraphConfig, seed: int) -> GSSM:
@@ -78,6 +87,18 @@ class GSSM:
         }
 
     @cached_property
+    def _sampling_plan(self) -> SamplingPlan:
+        return SamplingPlan.of(self.graph)
+
+    @cached_property
+    def _alias_tables(self) -> AliasTables:
+        return {name: alias_table(table) for name, table in self.tables.items()}
+
+    @cached_property
+    def _lane_tables(self) -> LaneTables:
+        return LaneTables.of(self._sampling_plan, self._alias_tables)
+
+    @cached_property
     def _context_nodes(self) -> tuple[str, ...]:
         return tuple(node.name for node in self.graph.nodes if node.mode == "context")
 
@@ -99,7 +120,7 @@ class GSSM:
             seq_len: tokens per sequence, the begin token included.
             stream_seed: which stream; 0 <= stream_seed < 2**64.
             start: index of the first sequence; 0 <= start < 2**63.
-            num_threads: default as in :func:`default_threads`.
+            num_threads: at least 1; default as in :func:`default_threads`.
 
         Returns:
             ``[num_sequences, seq_len]`` of uint8 (uint16 above 256 tokens); column 0 is 0.
@@ -112,20 +133,22 @@ class GSSM:
             checked_integer(value, name, low=1 if name == "seq_len" else 0, high=2**63)
         checked_integer(stream_seed, "stream_seed", high=2**64)
         tokens = np.empty((num_sequences, seq_len), self.token_dtype)
-        plan, threads = SamplingPlan.of(self.graph), num_threads or default_threads()
+        plan, threads = self._sampling_plan, _checked_threads(num_threads)
         if not self._context_nodes:
-            sample_shared(tokens, start, stream_seed, plan, self.tables, threads)
+            fill_shared(tokens, start, stream_seed, plan, self._lane_tables, threads)
             return tokens
 
-        def redraw(index: int) -> Tables:
-            return self._redraw_context([_CONTEXT_OF_SEQUENCE, self.seed, stream_seed, index])
+        def redraw(index: int) -> AliasTables:
+            tables = self._redraw_context(_CONTEXT_OF_SEQUENCE, stream_seed, index)
+            return {name: alias_table(table) for name, table in tables.items()}
 
-        sample_in_context(tokens, start, stream_seed, plan, self.tables, redraw, threads)
+        fill_in_context(tokens, start, stream_seed, plan, self._alias_tables, redraw, threads)
         return tokens
 
-    def _redraw_context(self, entropy: list[int]) -> Tables:
-        """New conditional tables of the ``context`` nodes, a pure function of ``entropy``."""
-        rng = np.random.default_rng(np.random.SeedSequence(entropy))
+    def _redraw_context(self, purpose: int, seed: int, index: int) -> Tables:
+        """New conditional tables of the ``context`` nodes, a pure function of the arguments."""
+        address = np.array([purpose, self.seed, seed, index], np.uint64).view(np.uint32)
+        rng = np.random.default_rng(np.random.SeedSequence(address.tolist()))
         tables = {}
         for name in self._context_nodes:
             node = self.graph.node(name)
@@ -137,7 +160,7 @@ class GSSM:
         tokens: ArrayLike,
         *,
         per_token: bool = False,
-        dtype: Literal["float64", "float32"] = "float64",
+        dtype: Precision = "float64",
         num_threads: int | None = None,
     ) -> NDArray[np.float64]:
         """Exact negative log-likelihood in nats: the least loss that any model can expect.
@@ -145,8 +168,9 @@ class GSSM:
         Args:
             tokens: ``[N, T]`` integers, column 0 the begin token 0.
             per_token: whether to keep the T - 1 predicted tokens apart.
-            dtype: arithmetic of the recursion; float32 agrees to about 1e-6 per token.
-            num_threads: default as in :func:`default_threads`.
+            dtype: arithmetic of the recursion; float32 agrees to about 1e-6 per token, and a
+                sequence too improbable for its range is scored again in float64.
+            num_threads: at least 1; default as in :func:`default_threads`.
 
         Returns:
             ``[N]``, summed over predicted tokens, or ``[N, T - 1]`` with ``per_token``.
@@ -160,9 +184,21 @@ class GSSM:
                 f"node {self._context_nodes[0]}", "a context graph has no closed-form likelihood",
                 fix="call nll_monte_carlo, which estimates it with a standard error",
             )  # fmt: skip
-        plan = ForwardPlan.of(self.graph, self.tables, getattr(np, dtype))
-        result = token_nll(plan, self._checked_tokens(tokens), num_threads or default_threads())
+        checked, threads = self._checked_tokens(tokens), _checked_threads(num_threads)
+        check_workspace(self.graph, threads)
+        result = token_nll(self._forward_plan(dtype), checked, threads)
+        beyond = ~np.isfinite(result).all(axis=1)
+        if beyond.any():  # only float32 can leave its range: probabilities are at least 1e-300
+            result[beyond] = token_nll(self._forward_plan("float64"), checked[beyond], threads)
         return result if per_token else result.sum(axis=1)
+
+    def _forward_plan(self, dtype: Precision) -> ForwardPlan:
+        if dtype not in self._forward_plans:
+            if dtype not in ("float64", "float32"):
+                raise LrrayError("dtype", "must be 'float64' or 'float32'", got=dtype)
+            plan = ForwardPlan.of(self.graph, self.tables, getattr(np, dtype))
+            self._forward_plans[dtype] = plan
+        return self._forward_plans[dtype]
 
     def nll_monte_carlo(
         self, tokens: ArrayLike, num_draws: int = 256, seed: int = 0, num_threads: int | None = None
@@ -179,12 +215,14 @@ class GSSM:
             LrrayError: as :meth:`nll`; ``num_draws`` below 2.
         """
         checked_integer(num_draws, "num_draws", low=2)
+        checked_integer(seed, "seed")
+        threads = _checked_threads(num_threads)
         checked = self._checked_tokens(tokens)
+        check_workspace(self.graph, threads)
         log_likelihood = np.empty((num_draws, len(checked)))
         for draw in range(num_draws):
-            redrawn = self._redraw_context([_CONTEXT_OF_ESTIMATE, self.seed, seed, draw])
+            redrawn = self._redraw_context(_CONTEXT_OF_ESTIMATE, seed, draw)
             plan = ForwardPlan.of(self.graph, {**self.tables, **redrawn}, np.float64)
-            threads = num_threads or default_threads()
             log_likelihood[draw] = -token_nll(plan, checked, threads).sum(axis=1)
         peak = log_likelihood.max(axis=0)
         weight = np.exp(log_likelihood - peak)
@@ -196,7 +234,10 @@ class GSSM:
         )
 
     def _checked_tokens(self, tokens: ArrayLike) -> NDArray[Any]:
-        array = np.asarray(tokens)
+        try:
+            array = np.asarray(tokens)
+        except ValueError:  # rows of unequal length
+            array = np.array(tokens, object)
         if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer) or array.shape[1] < 1:
             raise LrrayError(
                 "tokens", "must be integers of shape [sequences, steps]",
@@ -216,7 +257,17 @@ class GSSM:
 def default_threads() -> int:
     """``OMP_NUM_THREADS`` where it is set (Ray sets it to a task's CPUs), else usable cores."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return int(limit) if limit.isdigit() and int(limit) > 0 else len(os.sched_getaffinity(0))
+    if limit.isdigit() and int(limit) > 0:
+        return int(limit)
+    # Not every system can restrict a process to some of the cores.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _checked_threads(num_threads: int | None) -> int:
+    if num_threads is None:
+        return default_threads()
+    return checked_integer(num_threads, "num_threads", low=1, high=1025)
 
 
 def checked_integer(value: Any, name: str, low: int = 0, high: int = 2**64) -> int:

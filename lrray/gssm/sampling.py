@@ -7,7 +7,7 @@ word d mod 4 of block d // 4, one draw per node and step in topological order, t
 
 Each draw is turned into a state by an alias table (Walker 1977, built as by Vose 1991) held in
 one 64-bit word per column, so a state costs one multiplication and one load whatever the number
-of states. Probabilities are exact to 2**-32.
+of states. A state's probability is exact to 2**-32 times the number of states.
 
 Sequences advance in groups of ``LANES`` in lock-step: the loops over lanes become vector
 instructions, and the lanes' memory latencies overlap.
@@ -17,6 +17,7 @@ Axis letters: n node, k kernel input, l lane, r row of a table.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from lrray.gssm.graph import GraphConfig
+
+AliasTables = dict[str, NDArray[np.uint64]]
+"""Node name -> alias table ``[r, states]``."""
 
 LANES = 16
 _U32, _U64 = np.uint32, np.uint64
@@ -58,7 +62,7 @@ class SamplingPlan:
         for node in nodes:
             dims = graph.input_dims(node)
             source += [names.index(name) for name in graph.inputs(node)]
-            stride += [int(np.prod(dims[i + 1 :])) for i in range(len(dims))]
+            stride += [math.prod(dims[i + 1 :]) for i in range(len(dims))]
             start.append(len(source))
         return cls(
             input_start=np.array(start),
@@ -111,9 +115,9 @@ def alias_table(probabilities):
 
 @njit(cache=True, nogil=True)
 def philox(out, key_low, key_high, block, index_low, index_high):
-    """Writes Philox4x32-10 of counter (block, 0, index) into ``out`` ``[4, l]`` for every lane."""
+    """Writes Philox4x32-10 of counter (block, index) into ``out`` ``[4, l]`` for every lane."""
     for lane in range(LANES):
-        c0, c1, c2, c3 = _U32(block), _U32(0), index_low[lane], index_high[lane]
+        c0, c1, c2, c3 = _U32(block), _U32(block >> 32), index_low[lane], index_high[lane]
         k0, k1 = _U32(key_low), _U32(key_high)
         for _ in range(10):
             product0 = _U64(0xD2511F53) * _U64(c0)
@@ -170,33 +174,56 @@ def _sample(tokens, first, key, input_start, source, stride, dim, offset, words)
                 tokens[group + lane, step] = state[num_nodes - 1, lane]
 
 
-def sample_shared(
+@dataclass(frozen=True)
+class LaneTables:
+    """Alias tables of all nodes for one group of sequences."""
+
+    words: NDArray[np.uint64]
+    """Alias words of all tables, end to end."""
+    offset: NDArray[np.uint64]
+    """``[n, l]``: where in ``words`` a node's table lies for each lane."""
+
+    @classmethod
+    def of(
+        cls, plan: SamplingPlan, shared: AliasTables, own: list[AliasTables] | None = None
+    ) -> LaneTables:
+        """Lays out alias tables; ``own`` holds those that each lane has for itself."""
+        own = own or [{}]
+        offset = np.zeros((len(plan.names), LANES), np.uint64)
+        parts: list[NDArray[np.uint64]] = []
+        size = 0
+        for n, name in enumerate(plan.names):
+            tables = [lane[name] for lane in own] if name in own[0] else [shared[name]]
+            for lane, table in enumerate(tables):
+                offset[n, lane:] = size
+                parts.append(table.ravel())
+                size += table.size
+        return cls(np.concatenate(parts), offset)
+
+
+def fill_shared(
     tokens: NDArray[np.unsignedinteger],
     first: int,
     stream_seed: int,
     plan: SamplingPlan,
-    tables: dict[str, NDArray[np.float64]],
+    tables: LaneTables,
     num_threads: int,
 ) -> None:
-    """Fills ``tokens`` from one set of conditional tables, the same for every sequence."""
-    parts = [alias_table(tables[name]).ravel() for name in plan.names]
-    starts = np.cumsum([0, *(part.size for part in parts[:-1])]).astype(np.uint64)
-    offset = np.repeat(starts[:, None], LANES, axis=1)
-    words = np.concatenate(parts)
+    """Fills ``tokens`` with sequences ``first, first + 1, …`` that share all tables."""
 
     def fill(low: int, high: int) -> None:
-        _run(tokens[low:high], first + low, stream_seed, plan, offset, words)
+        _run(tokens[low:high], first + low, stream_seed, plan, tables)
 
     over_chunks(fill, len(tokens), num_threads)
 
 
-def sample_in_context(
+def fill_in_context(
     tokens: NDArray[np.unsignedinteger],
     first: int,
     stream_seed: int,
     plan: SamplingPlan,
-    tables: dict[str, NDArray[np.float64]],
-    redraw: Callable[[int], dict[str, NDArray[np.float64]]],
+    shared: AliasTables,
+    redraw: Callable[[int], AliasTables],
     num_threads: int,
 ) -> None:
     """Fills ``tokens`` where sequence ``index`` has tables of its own from ``redraw(index)``."""
@@ -204,30 +231,11 @@ def sample_in_context(
     def fill(low: int, high: int) -> None:
         for group in range(low, high, LANES):
             end = min(group + LANES, high)
-            offset, words = _lane_tables(
-                plan, tables, [redraw(first + i) for i in range(group, end)]
-            )
-            _run(tokens[group:end], first + group, stream_seed, plan, offset, words)
+            own = [redraw(first + i) for i in range(group, end)]
+            tables = LaneTables.of(plan, shared, own)
+            _run(tokens[group:end], first + group, stream_seed, plan, tables)
 
     over_chunks(fill, len(tokens), num_threads)
-
-
-def _lane_tables(
-    plan: SamplingPlan,
-    tables: dict[str, NDArray[np.float64]],
-    redrawn: list[dict[str, NDArray[np.float64]]],
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Alias words of a group of sequences and where each lane finds each node's."""
-    offset = np.zeros((len(plan.names), LANES), np.uint64)
-    parts: list[NDArray[np.uint64]] = []
-    size = 0
-    for n, name in enumerate(plan.names):
-        own = [lane[name] for lane in redrawn] if name in redrawn[0] else [tables[name]]
-        for lane, table in enumerate(own):
-            offset[n, lane:] = size
-            parts.append(alias_table(table).ravel())
-            size += table.size
-    return offset, np.concatenate(parts)
 
 
 def _run(
@@ -235,17 +243,18 @@ def _run(
     first: int,
     stream_seed: int,
     plan: SamplingPlan,
-    offset: NDArray[np.uint64],
-    words: NDArray[np.uint64],
+    tables: LaneTables,
 ) -> None:
     shape = (plan.input_start, plan.source, plan.stride, plan.dim)
-    _sample(tokens, _U64(first), _U64(stream_seed), *shape, offset, words)
+    _sample(tokens, _U64(first), _U64(stream_seed), *shape, tables.offset, tables.words)
 
 
 def over_chunks(fill: Callable[[int, int], None], size: int, num_threads: int) -> None:
     """Calls ``fill(low, high)`` on threads, over lane-aligned ranges that cover ``size``."""
+    if size == 0:
+        return
     groups = -(-size // LANES)
-    chunk = -(-groups // max(1, min(num_threads, groups))) * LANES
+    chunk = -(-groups // min(num_threads, groups)) * LANES
     ranges = [(low, min(low + chunk, size)) for low in range(0, size, chunk)]
     if len(ranges) == 1:
         fill(*ranges[0])

@@ -1,0 +1,1 @@
+"""Benchmarks: each module's ``measure()`` returns rows for ``docs/benchmarks.md``."""

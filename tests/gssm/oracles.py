@@ -1,0 +1,83 @@
+"""Brute force in plain Python: the law of a GSSM from its kernels, path by path."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+
+from lrray.gssm import GSSM, NodeConfig
+
+State = dict[str, int]
+
+
+def probability(gssm: GSSM, node: NodeConfig, inputs: tuple[int, ...], new: int) -> float:
+    """p(new | inputs) from the node's kernels, by the definition."""
+    matrices = gssm.kernels[node.name]
+    if node.kernel_type == "fullrank":
+        row = matrices[0][np.ravel_multi_index(inputs, gssm.graph.input_dims(node))]
+    else:
+        row = math.prod(matrix[i] for matrix, i in zip(matrices, inputs, strict=True))
+    return float(row[new] / row.sum())
+
+
+def inputs_of(gssm: GSSM, node: NodeConfig, old: State, new: State) -> tuple[int, ...]:
+    """The node's inputs: its own past, parents' new states, but the previous token."""
+    token = gssm.graph.observed.name
+    own = () if node.observed else (old[node.name],)
+    return (*own, *(old[name] if name == token else new[name] for name in node.parents))
+
+
+def step_probability(gssm: GSSM, old: State, new: State) -> float:
+    """p(all nodes' new states | all nodes' old states)."""
+    return math.prod(
+        probability(gssm, node, inputs_of(gssm, node, old, new), new[node.name])
+        for node in gssm.graph.nodes
+    )
+
+
+def latent_states(gssm: GSSM) -> Iterator[State]:
+    names = [node.name for node in gssm.graph.latents]
+    for states in itertools.product(*(range(node.state_dim) for node in gssm.graph.latents)):
+        yield dict(zip(names, states, strict=True))
+
+
+def likelihood(gssm: GSSM, tokens: list[int]) -> float:
+    """p(tokens): the sum over every latent path, one path at a time, without recursion."""
+    X = gssm.graph.observed.name
+    every = list(latent_states(gssm))
+    steps = []  # one table of transition probabilities per step
+    for before, after in itertools.pairwise(tokens):
+        steps.append(
+            [
+                [step_probability(gssm, {**old, X: before}, {**new, X: after}) for new in every]
+                for old in every
+            ]
+        )
+    total = 0.0
+    for path in itertools.product(range(len(every)), repeat=len(steps)):
+        total += math.prod(
+            table[old][new] for table, old, new in zip(steps, (0, *path), path, strict=False)
+        )
+    return total
+
+
+def law_of_tokens(gssm: GSSM, num_steps: int) -> dict[tuple[int, ...], float]:
+    """p of every token sequence of ``num_steps`` steps after the begin token."""
+    X = gssm.graph.observed.name
+    start = {node.name: 0 for node in gssm.graph.nodes}
+    law = {(): {tuple(start.items()): 1.0}}
+    successors = [{**z, X: x} for z in latent_states(gssm) for x in range(gssm.vocab_size)]
+    for _ in range(num_steps):
+        longer: dict[tuple[int, ...], dict[tuple[tuple[str, int], ...], float]] = {}
+        for tokens, states in law.items():
+            for old, weight in states.items():
+                for new in successors:
+                    reached = longer.setdefault((*tokens, new[X]), defaultdict(float))
+                    step = step_probability(gssm, dict(old), new)
+                    reached[tuple(new.items())] += weight * step
+        law = longer
+    return {tokens: sum(states.values()) for tokens, states in law.items()}
