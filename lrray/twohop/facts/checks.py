@@ -32,10 +32,11 @@ def broken_rules(facts: Facts, where: str) -> list[LrrayError]:
 def _templates(facts: Facts, where: str) -> Iterator[LrrayError]:
     wanted = [
         ("first_hop.question", facts.first_hop.question, {"person"}),
+        ("first_hop.description", facts.first_hop.description, {"person"}),
         ("first_hop.statement", facts.first_hop.statement, {"person", "entity"}),
     ]
     for name, attribute in facts.attributes.items():
-        wanted.append((f"attributes.{name}.question", attribute.question, {"person"}))
+        wanted.append((f"attributes.{name}.question", attribute.question, {"entity"}))
         wanted.append((f"attributes.{name}.statement", attribute.statement, {"entity", "value"}))
     for path, template, fields in wanted:
         if _fields(template) != sorted(fields):

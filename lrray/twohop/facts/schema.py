@@ -100,6 +100,8 @@ class FirstHop(Settings):
 
     question: Line
     """With ``{person}``; its answer is the entity's name."""
+    description: Line
+    """``the national park that {person} works at``: stands for the entity in two-hop questions."""
     statement: Line
     """The same fact as a sentence, with ``{person}`` and ``{entity}``."""
 
@@ -112,7 +114,7 @@ class Attribute(Settings):
     type: AnswerType = "text"
     """``integer``: whole numbers; ``symbol``: text whose upper and lower case matter."""
     question: Line
-    """The two-hop question, with ``{person}`` and without the entity."""
+    """With ``{entity}``: the entity's name, or in two-hop questions its description."""
     statement: Line
     """The second hop as a sentence, with ``{entity}`` and ``{value}``."""
     range: tuple[int, int] | None = None
@@ -162,6 +164,11 @@ class Facts(Settings):
         for answer in found:
             spellings.setdefault(_spelling(answer, about.type), answer)
         return tuple(spellings.values())
+
+    def two_hop_question(self, person: str, attribute: str) -> str:
+        """Asks for an attribute of the entity that ``person`` is tied to, without naming it."""
+        description = self.first_hop.description.format(person=person)
+        return self.attributes[attribute].question.format(entity=description)
 
     def value_is_in_name(self, entity: Entity, attribute: str) -> bool:
         """Whether echoing the entity's name would score under plain substring grading."""
