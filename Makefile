@@ -1,0 +1,49 @@
+# Everything runs in .venv, which the first target that needs it makes. PYTHON: which Python to use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUDY ?= difficulty
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help study test test-slow check format bench docs clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+# A CPU wheel of torch at hand is found by its exact version, which the constraints name.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "installing lrray into $(VENV) (a few minutes, once)"
+	@$(PYTHON) -c 'import sys; sys.exit("lrray needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(PIP) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+study: $(VENV)/installed ## run a study (STUDY=difficulty)
+	@$(BIN)/python -m lrray.study $(STUDY)
+
+test: $(VENV)/installed-dev ## run the tests (under 10 minutes on 2 cores)
+	@$(BIN)/python -m pytest -n 2
+
+test-slow: $(VENV)/installed-dev ## run the long tests as well
+	@$(BIN)/python -m pytest -m 'slow'
+
+check: $(VENV)/installed-dev ## lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/installed-dev ## format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/installed-dev ## run all benchmarks and rewrite docs/benchmarks.md
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove the environment and caches, never results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

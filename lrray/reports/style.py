@@ -1,0 +1,40 @@
+"""One look for all figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.figure import Figure
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+"""Okabe and Ito's palette: told apart with any colour vision and in print."""
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=COLORS),
+    "figure.constrained_layout.use": True,
+    "legend.frameon": False,
+    "savefig.dpi": 150,
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def figure(width: float = 6.4, height: float = 4.4) -> Iterator[Figure]:
+    """A figure in the common style; drawn without a display."""
+    with mpl.rc_context(_STYLE):
+        yield Figure(figsize=(width, height))
+
+
+def save(drawn: Figure, folder: Path, name: str) -> Path:
+    """Writes ``name.png`` and ``name.pdf``; returns the PNG."""
+    for suffix in ("pdf", "png"):
+        drawn.savefig(folder / f"{name}.{suffix}")
+    return folder / f"{name}.png"

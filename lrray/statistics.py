@@ -1,0 +1,132 @@
+"""Statistics of a handful of seeds: means, intervals, paired differences, tests.
+
+Everything here takes one number per seed (or per pair) and says how many there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+EXACT_UP_TO = 12
+"""Sign-flip tests enumerate all flips up to this many pairs."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean of ``n`` independent values, with its uncertainty."""
+
+    n: int
+    mean: float
+    standard_error: float
+    """NaN for a single value."""
+    low: float
+    """Lower end of the 95 % interval (Student's t); NaN for a single value."""
+    high: float
+    """Upper end of the 95 % interval."""
+
+    def __str__(self) -> str:
+        if self.n < 2:
+            return f"{self.mean:.4g} (n = {self.n})"
+        return f"{self.mean:.4g} ± {self.standard_error:.2g} (n = {self.n})"
+
+
+def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
+    """Mean, standard error and t interval of ``[n]`` values."""
+    array = _flat(values)
+    n, mean = len(array), float(array.mean())
+    if n < 2:
+        return Summary(n, mean, float("nan"), float("nan"), float("nan"))
+    error = float(array.std(ddof=1) / np.sqrt(n))
+    reach = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
+    return Summary(n, mean, error, mean - reach, mean + reach)
+
+
+def bootstrap_interval(
+    values: ArrayLike, confidence: float = 0.95, num_resamples: int = 9999, seed: int = 0
+) -> tuple[float, float]:
+    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
+
+    NaN for fewer than two values; the value itself where all are equal.
+    """
+    array = _flat(values)
+    if len(array) < 2:
+        return float("nan"), float("nan")
+    if np.ptp(array) == 0:
+        return float(array[0]), float(array[0])
+    interval = stats.bootstrap(
+        (array,), np.mean, confidence_level=confidence, n_resamples=num_resamples,
+        rng=np.random.default_rng(seed), method="BCa",
+    ).confidence_interval  # fmt: skip
+    return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Mean of paired differences a - b, with a sign-flip permutation test of "no difference"."""
+
+    difference: Summary
+    bootstrap: tuple[float, float]
+    """95 % bootstrap interval of the mean difference."""
+    p_value: float
+    """Two-sided; its smallest possible value is 2 ** (1 - n)."""
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedDifference:
+    """Compares two measurements of the same units, ``[n]`` each in the same order.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    first, second = _flat(a), _flat(b)
+    if len(first) != len(second):
+        raise ValueError(f"pairs need equal lengths, but got {len(first)} and {len(second)}")
+    differences = first - second
+    return PairedDifference(
+        difference=summarize(differences),
+        bootstrap=bootstrap_interval(differences, seed=seed),
+        p_value=sign_flip_p_value(differences, seed),
+    )
+
+
+def sign_flip_p_value(differences: ArrayLike, seed: int = 0, num_flips: int = 99_999) -> float:
+    """Two-sided permutation p of "the mean is 0" under random signs.
+
+    Exact up to 12 differences, else from random flips with the observed one counted in.
+    """
+    array = _flat(differences)
+    observed = abs(array.mean())
+    slack = 1e-12 * max(1.0, float(np.abs(array).max()))
+    if len(array) <= EXACT_UP_TO:
+        signs = np.array(list(product((1.0, -1.0), repeat=len(array))))
+        return float((np.abs(signs @ array) / len(array) >= observed - slack).mean())
+    rng = np.random.default_rng(seed)
+    extreme = 1
+    for start in range(0, num_flips, 10_000):
+        size = min(10_000, num_flips - start)
+        signs = rng.integers(0, 2, (size, len(array))) * 2.0 - 1.0
+        extreme += int((np.abs(signs @ array) / len(array) >= observed - slack).sum())
+    return extreme / (num_flips + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values adjusted for many comparisons (Holm 1979), in the order given."""
+    order = np.argsort(p_values)
+    adjusted = np.empty(len(p_values))
+    largest = 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return [float(p) for p in adjusted]
+
+
+def _flat(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, float).ravel()
+    if not len(array):
+        raise ValueError("statistics need at least one value, but got none")
+    return array

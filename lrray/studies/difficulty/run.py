@@ -1,0 +1,277 @@
+"""Runs a difficulty study: searches the contour, matches pairs on it, writes the results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from numpy.typing import NDArray
+from optuna.storages import JournalStorage
+from optuna.trial import FrozenTrial
+from rich.console import RenderableType
+from rich.table import Table
+
+from lrray.config import dump_yaml
+from lrray.difficulty.estimate import measure_draw
+from lrray.difficulty.level_set import LevelSet
+from lrray.gssm import GSSM
+from lrray.studies.difficulty.cells import make_cell
+from lrray.studies.difficulty.matching import (
+    Evidence,
+    Measured,
+    Pair,
+    Request,
+    match_mean,
+    match_seed,
+    propose,
+)
+from lrray.studies.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.studies.engine import num_slots, run_cells
+from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.identity import Cell
+from lrray.studies.progress import Progress
+from lrray.studies.search import (
+    OBJECTIVE,
+    finished_trials,
+    make_sampler,
+    open_arm,
+    open_journal,
+    refill,
+)
+from lrray.studies.sources import FixedCells, SearchArm, SearchedCells
+
+SUMMARY = "summary.json"
+
+
+def plan(study: DifficultyStudy) -> dict[str, Any]:
+    """What a run would do: trials, kernel draws, and seconds of one core (one draw is timed)."""
+    bounds = study.bounds
+    middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
+    graph = study.graph.with_alphas(float(middle[0]), float(middle[1]))
+    measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
+    began = time.perf_counter()
+    measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
+    per_draw = time.perf_counter() - began
+    trials = study.search.num_trials * len(study.searches)
+    num_pairs = 2 + study.pairs.along
+    if study.match == "mean":
+        pair_draws = 2 * num_pairs * study.pairs.num_seeds
+    else:
+        pair_draws = 13 * num_pairs * len(study.searches)
+    draws = trials * len(next(iter(study.searches.values()))) + pair_draws
+    return {
+        "trials": trials,
+        "seeds per trial": len(next(iter(study.searches.values()))),
+        "kernel draws in all": draws,
+        "core_seconds": draws * per_draw,
+    }
+
+
+@dataclass
+class DifficultyRun:
+    """One run of a study in its folder."""
+
+    study: DifficultyStudy
+    folder: RunFolder
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self._storage: JournalStorage = open_journal(self.folder)
+        self._slots = 1
+
+    def run(self) -> dict[str, Any]:
+        """Runs what is not there yet and writes all results; returns the summary."""
+        began = time.time()
+        self._slots = num_slots(self.study.resources)
+        self._search()
+        pairs: list[Pair] = []
+        surfaces = {}
+        for name in self.study.searches:
+            evidence = self._evidence(name)
+            if evidence is not None:
+                pairs += self._match(name, evidence)
+                surfaces[name] = _surface(evidence.level_set)
+        return self._write(pairs, surfaces, time.time() - began)
+
+    def _search(self) -> None:
+        space = self.study.search_space.to_optuna()
+        space = {name: space[name] for name in ALPHAS}
+        arms = [self._arm(name, seeds, space) for name, seeds in self.study.searches.items()]
+        source = SearchedCells(self.folder, arms)
+        if source.num_left:
+            self.progress.phase("searching the contour")
+            self.progress.describe = self._best_so_far
+            run_cells(source, self.folder, self.study.resources, self.progress)
+
+    def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
+        def cell(parameters: Mapping[str, Any]) -> Cell:
+            alphas = [parameters[key] for key in ALPHAS]
+            return make_cell(self.study.graph, alphas, seeds, self.study.size())
+
+        if name not in optuna.get_all_study_names(self._storage):
+            refill(self._storage, name, space, self._finished(cell))
+        sampler = make_sampler(self.study.search, space, self.study.target.value)
+        return open_arm(
+            self.folder, self._storage, name, self.study.search, sampler, space, cell, self._score
+        )
+
+    def _finished(self, cell: Any) -> Iterable[tuple[Mapping[str, float], Mapping[str, float]]]:
+        """Cells of this search that are there although its journal is not."""
+        for record in self.folder.cells():
+            axes = record["axes"]
+            mine = record["state"] == DONE and cell(axes).id == record["id"]
+            if mine:
+                yield axes, self._score(record["result"])
+
+    def _score(self, result: Mapping[str, Any]) -> dict[str, float]:
+        """The objective of the search and the numbers kept beside it."""
+        metric, target = self.study.target.metric, self.study.target.value
+        numbers = {
+            "difficulty": result[metric],
+            "difficulty_se": result[f"{metric}_se"],
+            OBJECTIVE: abs(result[metric] - target),
+            **{k: v for k, v in result.items() if isinstance(v, int | float)},
+        }
+        return {key: float(value) for key, value in numbers.items() if value is not None}
+
+    def _evidence(self, name: str) -> Evidence | None:
+        trials = finished_trials(self._storage, name)
+        if len(trials) < 3:
+            return None
+        values = np.array([trial.user_attrs["difficulty"] for trial in trials])
+        errors = np.array([trial.user_attrs.get("difficulty_se", np.nan) for trial in trials])
+        level_set = LevelSet(self.study.bounds, self.study.target.value)
+        evidence = Evidence(level_set, _points(trials), values, errors)
+        evidence.fit()
+        return evidence
+
+    def _match(self, name: str, evidence: Evidence) -> list[Pair]:
+        seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
+        pairs = propose(evidence.level_set, self.study.pairs.along, seed)
+        self.progress.phase("measuring the pairs on fresh draws")
+        self.progress.describe = lambda: None
+        if seed is None:
+            match_mean(pairs, evidence, self.study, self._measure)
+        else:
+            match_seed(pairs, self.study, self._measure)
+        return pairs
+
+    def _measure(self, requests: Sequence[Request]) -> list[Measured]:
+        """Measures requests as cells, split so that every slot has work."""
+        split = [self._split(request) for request in requests]
+        cells = [cell for group in split for cell in group]
+        missing = [cell for cell in cells if self.folder.load_cell(cell.id) is None]
+        if missing:
+            source = FixedCells(self.folder, missing, self._slots)
+            run_cells(source, self.folder, self.study.resources, self.progress)
+        return [self._joined(group) for group in split]
+
+    def _split(self, request: Request) -> list[Cell]:
+        seeds, size = request.seeds, self.study.size(request.start, pairs=True)
+        chunk = -(-len(seeds) // max(1, min(len(seeds), 2 * self._slots)))
+        return [
+            make_cell(self.study.graph, request.alphas, seeds[i : i + chunk], size)
+            for i in range(0, len(seeds), chunk)
+        ]
+
+    def _joined(self, cells: Iterable[Cell]) -> Measured:
+        records = [self.folder.load_cell(cell.id) for cell in cells]
+        parts = [record["result"]["per_seed"] for record in records if record and record["result"]]
+        if not parts:
+            raise RuntimeError("every cell of a pair's measurement failed; see failures/")
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _best_so_far(self) -> RenderableType | None:
+        """The two ends among trials close to the target, as the search goes on."""
+        target = self.study.target
+        close = [
+            trial
+            for name in self.study.searches
+            for trial in finished_trials(self._storage, name)
+            if trial.value is not None and trial.value <= max(3 * target.tolerance, 0.02)
+        ]
+        if not close:
+            return None
+        table = Table("best so far", *ALPHAS, target.metric, title_justify="left")
+        for label, key in (("easy to infer", ALPHAS[0]), ("easy to predict", ALPHAS[1])):
+            best = min(close, key=lambda trial: trial.params[key])
+            value, error = best.user_attrs["difficulty"], best.user_attrs.get("difficulty_se")
+            shown = f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
+            table.add_row(label, *(f"{best.params[name]:.4g}" for name in ALPHAS), shown)
+        return table
+
+    def _write(
+        self, pairs: list[Pair], surfaces: dict[str, dict[str, Any]], seconds: float
+    ) -> dict[str, Any]:
+        table = self._table()
+        self.folder.write_text("trials.csv", table.to_csv(index=False))
+        rows = [pair.to_dict(self.study) for pair in pairs]
+        target = self.study.target.model_dump()
+        head = {"study": self.folder.path.parent.name, "run": self.folder.path.name}
+        self.folder.write_text(
+            "pairs.yaml",
+            dump_yaml(
+                {
+                    **head, "graph": self.study.graph.to_dict(), "target": target,
+                    "match": self.study.match, "pairs": rows,
+                }
+            ),
+        )  # fmt: skip
+        self.folder.write_json("contour.json", surfaces)
+        summary = {
+            **head,
+            "kind": self.study.kind,
+            "question": self.study.question,
+            "hypothesis": self.study.hypothesis,
+            "target": target,
+            "match": self.study.match,
+            "pairs": rows,
+            "reached": bool(rows),
+            "range": [float(table["difficulty"].min()), float(table["difficulty"].max())],
+            "trials": len(table),
+            "failed": sum(record["state"] != DONE for record in self.folder.cells()),
+            "seeds_per_trial": len(next(iter(self.study.searches.values()))),
+            "cell_seconds": float(sum(record["seconds"] for record in self.folder.cells())),
+            "wall_seconds": seconds,
+        }
+        self.folder.write_json(SUMMARY, summary)
+        return summary
+
+    def _table(self) -> pd.DataFrame:
+        """One row per trial, in the order proposed."""
+        rows = []
+        for name, seeds in self.study.searches.items():
+            for trial in finished_trials(self._storage, name):
+                own = {} if self.study.match == "mean" else {"seed": seeds[0]}
+                numbers = {k: v for k, v in trial.user_attrs.items() if k != OBJECTIVE}
+                rows.append({"trial": trial.number, **own, **trial.params, **numbers})
+        return pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
+
+
+def _points(trials: list[FrozenTrial]) -> NDArray[np.float64]:
+    return np.array([[trial.params[name] for name in ALPHAS] for trial in trials])
+
+
+def _surface(level_set: LevelSet) -> dict[str, Any]:
+    """The Gaussian process's picture as plain data, for figures."""
+    alpha_x, alpha_z, mean, deviation = level_set.surface(61)
+    return {
+        "alpha_X": alpha_x.tolist(),
+        "alpha_Z": alpha_z.tolist(),
+        "mean": np.round(mean, 5).tolist(),
+        "sd": np.round(deviation, 5).tolist(),
+        "contours": [
+            {"points": line.points.tolist(), "half_width": line.half_width.tolist()}
+            for line in level_set.contours()
+        ],
+    }
+
+
+def run(study: DifficultyStudy, folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    """Runs a difficulty study; see :class:`DifficultyRun`."""
+    return DifficultyRun(study, folder, progress).run()

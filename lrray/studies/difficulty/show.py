@@ -1,0 +1,51 @@
+"""What a difficulty study says on the terminal: its plan and its answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lrray.studies.difficulty.settings import DifficultyStudy
+
+_UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
+
+
+def show_summary(summary: dict[str, Any], study: DifficultyStudy, console: Console) -> bool:
+    """Prints the table of matched pairs; returns whether all of them meet the target."""
+    target = study.target
+    unit = _UNITS[target.metric]
+    if not summary["pairs"]:
+        low, high = summary["range"]
+        console.print(
+            f"No pair: difficulty ran from {low:.3f} to {high:.3f} {unit} over the search space "
+            f"and never met {target.value:g}. Widen search_space or move target.value."
+        )
+        return False
+    table = Table(title=f"Pairs of {target.metric} = {target.value:g} {unit}", title_justify="left")
+    headings = ["pair", "alpha_X", "alpha_Z", "gzip [bytes/token]", "entropy [bits/token]"]
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
+    table.add_column("seeds", justify="right")
+    table.add_column("", no_wrap=True)
+    for pair in summary["pairs"]:
+        seed = "" if pair["seed"] is None else f" (seed {pair['seed']})"
+        table.add_row(
+            pair["name"].replace("_", " ") + seed,
+            f"{pair['alpha_X']:.4g}",
+            f"{pair['alpha_Z']:.4g}",
+            _with_error(pair, "gzip", 4),
+            _with_error(pair, "entropy_bits", 3),
+            str(pair["num_seeds"]),
+            "[green]ok[/green]" if pair["within_tolerance"] else "[red]misses the target[/red]",
+        )
+    console.print(table)
+    return all(pair["within_tolerance"] for pair in summary["pairs"])
+
+
+def _with_error(pair: dict[str, Any], name: str, digits: int) -> str:
+    if pair.get(name) is None:
+        return "–"
+    error = pair.get(f"{name}_se")
+    return f"{pair[name]:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")

@@ -1,0 +1,143 @@
+"""The results folder of one run: what is written where, so that nothing finished is ever lost.
+
+Every file is written whole under a temporary name and then renamed, so a reader or a resumed run
+sees the old content or the new, never half of one.
+
+::
+
+    results/<study>/<run id>/
+      study.yaml         settings, resolved
+      provenance.json    what ran, where, with which versions
+      cells/<id>.json    one finished cell each
+      failures/<id>.txt  traceback of a cell that failed for good
+      optuna.journal     the search's memory, where there is one
+      quarantine/        files that could not be read, kept for a look
+      …                  what the study's kind adds: tables, figures, summary.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrray.errors import LrrayError
+from lrray.studies.identity import Cell, digest
+
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and durable reads and writes of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, results: Path, study: str) -> RunFolder:
+        """Makes a new run's folder, named by the time.
+
+        Raises:
+            LrrayError: the place cannot be written.
+        """
+        run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        path = results / study / run_id
+        try:
+            (path / "cells").mkdir(parents=True)
+        except OSError as error:
+            raise LrrayError(
+                str(path), f"cannot be made: {error.strerror}", fix="give another --out"
+            ) from None
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        """``<study>/<run id>``."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes one file atomically and durably."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, text.encode())
+        return target
+
+    def write_json(self, name: str, data: Any) -> Path:
+        """Writes plain data as JSON."""
+        return self.write_text(name, json.dumps(data, indent=1, default=float) + "\n")
+
+    def cell_path(self, cell_id: str) -> Path:
+        """Where a finished cell's result lies."""
+        return self.path / "cells" / f"{cell_id}.json"
+
+    def save_cell(self, cell: Cell, result: dict[str, Any], seconds: float) -> None:
+        """Keeps a finished cell for good."""
+        self._save(cell, {"state": DONE, "seconds": seconds, "result": result})
+
+    def save_failure(self, cell: Cell, reason: str, traceback: str, seconds: float) -> None:
+        """Keeps a cell that failed for good: one line here, its traceback in a file."""
+        self.write_text(f"failures/{cell.id}.txt", traceback)
+        self._save(cell, {"state": FAILED, "seconds": seconds, "reason": reason, "result": {}})
+
+    def _save(self, cell: Cell, outcome: dict[str, Any]) -> None:
+        record = {"id": cell.id, "kind": cell.kind, "code": cell.code, **outcome}
+        record |= {"axes": dict(cell.axes), "settings": dict(cell.settings)}
+        record |= {"host": os.uname().nodename, "finished_at": time.time()}
+        plain = json.loads(json.dumps(record, default=float).replace("NaN", "null"))
+        plain["checksum"] = digest(plain)
+        self.write_json(f"cells/{cell.id}.json", plain)
+
+    def load_cell(self, cell_id: str) -> dict[str, Any] | None:
+        """A cell's record, or None where it is not there or was damaged (then quarantined)."""
+        path = self.cell_path(cell_id)
+        try:
+            record = json.loads(path.read_bytes())
+            checksum = record.pop("checksum")
+            if checksum == digest(record) and record["id"] == cell_id:
+                return dict(record)
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, AttributeError, TypeError):
+            pass
+        self.quarantine(path)
+        return None
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Records of all finished cells that can be read, in the order of their ids."""
+        folder = self.path / "cells"
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            record = self.load_cell(path.stem)
+            if record is not None:
+                yield record
+
+    def quarantine(self, path: Path) -> Path:
+        """Moves a damaged file aside, out of every later reader's way."""
+        target = self.path / "quarantine" / f"{path.name}.{secrets.token_hex(2)}"
+        target.parent.mkdir(exist_ok=True)
+        path.replace(target)
+        return target
+
+
+def write_atomic(target: Path, content: bytes) -> None:
+    """Writes ``content`` under a temporary name beside ``target``, syncs and renames it."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(2)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def latest_run(results: Path, study: str) -> RunFolder | None:
+    """The newest run of a study that has its settings written, or None."""
+    runs = sorted((results / study).glob("*/study.yaml"), key=lambda path: path.parent.name)
+    return RunFolder(runs[-1].parent) if runs else None

@@ -1,0 +1,106 @@
+"""What a running study shows: a live panel on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from lrray.studies.sources import CellSource
+
+LINE_S = 10.0
+"""Seconds between progress lines where the output is not a terminal."""
+
+
+class Progress:
+    """Shows a run's state while it works; a context manager.
+
+    Args:
+        console: where to show it.
+        quiet: show nothing.
+    """
+
+    def __init__(self, console: Console, quiet: bool = False) -> None:
+        self.console, self.quiet = console, quiet
+        self.describe: Callable[[], RenderableType | None] = lambda: None
+        """What the kind of study shows below the bar; called after every ended trial."""
+        self._bar = Bar(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+        self._task = self._bar.add_task("starting Ray", total=None, note="")
+        self._live = Live(self._bar, console=console, refresh_per_second=4, transient=True)
+        self._source: CellSource | None = None
+        self._began = self._last_line = time.monotonic()
+        self._phase = "starting Ray"
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal and not self.quiet:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def phase(self, name: str) -> None:
+        """Names what is being done now."""
+        self._phase = name
+        self._bar.update(self._task, description=name, completed=0, total=None, note="")
+        if not self.console.is_terminal and not self.quiet:
+            self.console.print(name)
+
+    def begin(self, source: CellSource) -> None:
+        """Follows a source of cells from now on."""
+        self._source, self._began = source, time.monotonic()
+        source.changed = self.update
+        self.update()
+
+    def update(self) -> None:
+        """Shows the source's present state."""
+        source = self._source
+        if source is None:
+            return
+        ended = source.num_done + source.num_failed
+        running = sum(len(cells) for cells in source.running.values())
+        total = ended + running + source.num_left
+        note = self._note(source, ended, total)
+        self._bar.update(self._task, completed=ended, total=total, note=note)
+        detail = self.describe()
+        self._live.update(Group(self._bar, detail) if detail is not None else self._bar)
+        now = time.monotonic()
+        if not self.console.is_terminal and not self.quiet and now - self._last_line > LINE_S:
+            self._last_line = now
+            self.console.print(f"{self._phase}: {ended} of {total}{'  ' + note if note else ''}")
+
+    def _note(self, source: CellSource, ended: int, total: int) -> str:
+        notes = []
+        if source.num_failed:
+            notes.append(f"[red]{source.num_failed} failed[/red]")
+        elapsed = time.monotonic() - self._began
+        if ended >= 2:
+            notes.append(f"about {duration(elapsed / ended * (total - ended))} left")
+        return ", ".join(notes)
+
+
+def duration(seconds: float) -> str:
+    """``75`` as ``1 min 15 s``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"

@@ -1,0 +1,263 @@
+"""Optuna searches whose memory is a file, and the level-set sampler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search.optuna import OptunaSearch
+
+from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
+from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.identity import Cell
+from lrray.studies.sources import SearchArm
+from lrray.studies.spec import Search
+
+OBJECTIVE = "objective"
+JOURNAL = "optuna.journal"
+_NUM_STARTUP = 8
+
+
+class LevelSetSampler(BaseSampler):
+    """Proposes points for the level set of a noisy function, by the randomised straddle.
+
+    It reads each trial's user attributes ``difficulty`` and ``difficulty_se``. A proposal depends
+    on (seed, trial number, finished and running trials) alone, so a resumed search needs no state.
+
+    Args:
+        space: two log-uniform float distributions, in the order (alpha_X, alpha_Z).
+        target: the level.
+        seed: of the proposals.
+    """
+
+    def __init__(self, space: dict[str, BaseDistribution], target: float, seed: int) -> None:
+        self.space, self.seed = space, seed
+        self.names = list(space)
+        low, high = ([getattr(space[name], end) for name in self.names] for end in ("low", "high"))
+        self.level_set = LevelSet(Bounds((low[0], low[1]), (high[0], high[1])), target)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All of the space is proposed jointly."""
+        return self.space
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The next (alpha_X, alpha_Z); a Sobol point until enough trials are there."""
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
+        done = [t for t in trials if t.state == TrialState.COMPLETE]
+        running = [t for t in trials if t.state == TrialState.RUNNING and self._known(t)]
+        if len(done) + len(running) < _NUM_STARTUP or len(done) < _NUM_STARTUP // 2:
+            start = startup_points(self.level_set.bounds, trial.number + 1, self.seed)
+            return dict(zip(self.names, start[trial.number].tolist(), strict=True))
+        self.level_set.fit(
+            self._points(done),
+            np.array([t.user_attrs["difficulty"] for t in done]),
+            np.array([_number(t.user_attrs.get("difficulty_se")) for t in done]),
+        )
+        rng = np.random.default_rng([self.seed, trial.number])
+        point = self.level_set.next_point(self._points(running), rng)
+        return dict(zip(self.names, point.tolist(), strict=True))
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Never needed: :meth:`sample_relative` covers the space."""
+        raise NotImplementedError(f"{param_name} is not part of the searched space")
+
+    def _known(self, trial: FrozenTrial) -> bool:
+        return all(name in trial.params for name in self.names)
+
+    def _points(self, trials: Iterable[FrozenTrial]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        rows = [[trial.params[name] for name in self.names] for trial in trials]
+        return np.array(rows, float).reshape(-1, 2)
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def make_sampler(search: Search, space: dict[str, BaseDistribution], target: float) -> BaseSampler:
+    """The sampler that a study file names."""
+    if search.sampler == "level_set":
+        return LevelSetSampler(space, target, search.seed)
+    if search.sampler == "tpe":
+        return TPESampler(seed=search.seed)
+    if search.sampler == "gp":
+        return GPSampler(seed=search.seed, deterministic_objective=False)
+    if search.sampler == "random":
+        return RandomSampler(seed=search.seed)
+    per_axis = max(2, round(search.num_trials ** (1 / len(space))))
+    axes = {name: _grid_axis(distribution, per_axis) for name, distribution in space.items()}
+    return GridSampler(axes, seed=search.seed)
+
+
+def _grid_axis(distribution: Any, size: int) -> list[float]:
+    spread = np.geomspace if distribution.log else np.linspace
+    return [float(v) for v in spread(distribution.low, distribution.high, size)]
+
+
+class StoredSearch(OptunaSearch):
+    """Tune's Optuna searcher that also keeps what a trial measured, as user attributes."""
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Stores numbers first, so that a finished Optuna trial always has them."""
+        if result is not None:
+            for key, value in result.items():
+                self._ot_trials[trial_id].set_user_attr(key, value)
+        super().on_trial_complete(trial_id, result, error)
+
+
+Score = Callable[[Mapping[str, Any]], dict[str, float]]
+MakeCell = Callable[[Mapping[str, Any]], Cell]
+
+
+def open_arm(
+    folder: RunFolder,
+    storage: JournalStorage,
+    name: str,
+    search: Search,
+    sampler: BaseSampler,
+    space: dict[str, BaseDistribution],
+    cell: MakeCell,
+    score: Score,
+) -> SearchArm:
+    """Opens or continues a search, brought in line with the cells that are finished.
+
+    A trial that was running when its driver died is completed from its cell's file, or, where
+    there is none, failed and proposed again. So a continued search ends with exactly
+    ``num_trials`` trials that were measured or failed for good.
+
+    Args:
+        folder: the run's folder.
+        storage: its journal, from :func:`open_journal`.
+        name: of the search within the journal.
+        search: the study's settings.
+        sampler: proposes.
+        space: what it proposes from.
+        cell: turns parameters into a cell.
+        score: turns a cell's result into the objective and the numbers kept beside it.
+    """
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+    repeat, num_ended = _reconcile(study, folder, space, cell, score)
+    seeker = StoredSearch(
+        space=space,
+        metric=OBJECTIVE,
+        mode="min",
+        sampler=sampler,
+        study_name=name,
+        storage=storage,
+        points_to_evaluate=repeat,
+    )
+    return SearchArm(name, seeker, cell, score, remaining=max(0, search.num_trials - num_ended))
+
+
+def _reconcile(
+    study: Study,
+    folder: RunFolder,
+    space: dict[str, BaseDistribution],
+    cell: MakeCell,
+    score: Score,
+) -> tuple[list[dict[str, Any]], int]:
+    """Brings a reopened study in line with the cell files.
+
+    Returns:
+        Parameters to run again, and the number of trials measured or failed for good.
+    """
+    repeat, num_ended = [], 0
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state == TrialState.COMPLETE:
+            num_ended += 1
+        if trial.state not in (TrialState.RUNNING, TrialState.FAIL):
+            continue
+        whole = all(name in trial.params for name in space)
+        record = folder.load_cell(cell(trial.params).id) if whole else None
+        num_ended += record is not None
+        if trial.state == TrialState.FAIL:
+            continue
+        if record is not None and record["state"] == DONE:
+            _complete(study, trial, score(record["result"]))
+            continue
+        study.tell(trial.number, state=TrialState.FAIL)
+        if whole and record is None:
+            repeat.append(dict(trial.params))
+    return repeat, num_ended
+
+
+def _complete(study: Study, trial: FrozenTrial, measured: Mapping[str, float]) -> None:
+    open_trial = optuna.trial.Trial(study, trial._trial_id)
+    for key, value in measured.items():
+        open_trial.set_user_attr(key, value)
+    study.tell(trial.number, measured[OBJECTIVE])
+
+
+def finished_trials(storage: JournalStorage, name: str) -> list[FrozenTrial]:
+    """Measured trials of a search, in the order they were proposed."""
+    study = optuna.load_study(study_name=name, storage=storage)
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def refill(
+    storage: JournalStorage,
+    name: str,
+    space: dict[str, BaseDistribution],
+    measured: Iterable[tuple[Mapping[str, float], Mapping[str, float]]],
+) -> None:
+    """Fills an empty search with (parameters, numbers) of finished cells: its journal was lost."""
+    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+    for parameters, numbers in measured:
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={key: parameters[key] for key in space},
+                distributions=space,
+                value=numbers[OBJECTIVE],
+                user_attrs=dict(numbers),
+            )
+        )
+
+
+def open_journal(folder: RunFolder) -> JournalStorage:
+    """The search's memory; a damaged file is put aside, and refilled from the cells by the caller.
+
+    The caller holds the folder's lock, so a lock file left by a killed driver can go.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    path = folder.path / JOURNAL
+    Path(f"{path}.lock").unlink(missing_ok=True)
+    try:
+        if path.exists():
+            _mend_last_line(path)
+        storage = JournalStorage(JournalFileBackend(str(path)))
+        storage.get_all_studies()
+        return storage
+    except (ValueError, KeyError, TypeError, UnicodeDecodeError):
+        folder.quarantine(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+
+
+def _mend_last_line(path: Path) -> None:
+    """Cuts off a last line that a killed driver or a full disk left unfinished."""
+    content = path.read_bytes()
+    whole, _, rest = content.rpartition(b"\n")
+    if rest:
+        path.write_bytes(whole + b"\n" if whole else b"")
+    for line in whole.splitlines():
+        json.loads(line)

@@ -1,0 +1,158 @@
+"""Where a run's cells come from: a fixed list, or Optuna searches that propose them.
+
+Tune asks a source for the next trial's configuration and tells it when a trial has ended. What a
+cell gave is read from its file, never from Tune, so a result counts only once it is durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.identity import Cell
+
+BATCH_S = 1.0
+"""Short cells share a trial up to about this much work: a trial itself costs about 0.07 s."""
+
+
+class CellSource(Searcher):
+    """Base of both sources: hands out cells, remembers which trial has which."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(metric="cells_done", mode="max")
+        self.folder = folder
+        self.running: dict[str, list[Cell]] = {}
+        self.num_done = self.num_failed = 0
+        self.seconds_done = 0.0
+        self.changed: Callable[[], None] = lambda: None
+        """Called after every change of the counts."""
+
+    @property
+    def num_left(self) -> int:
+        """Cells not yet handed out."""
+        raise NotImplementedError
+
+    def take(self, trial_id: str) -> list[Cell]:
+        """The next trial's cells; empty where none is left."""
+        raise NotImplementedError
+
+    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+        """Hears how a trial's cells ended; None for one that has no record."""
+
+    def suggest(self, trial_id: str) -> Any:
+        """Tune's question for the next trial."""
+        cells = self.take(trial_id)
+        if not cells:
+            return Searcher.FINISHED
+        self.running[trial_id] = cells
+        self.changed()
+        return {"cells": [cell.to_dict() for cell in cells]}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tune's word that a trial has ended, well or not."""
+        records = [self.folder.load_cell(cell.id) for cell in self.running.pop(trial_id, [])]
+        for record in records:
+            if record is not None and record["state"] == DONE:
+                self.num_done += 1
+                self.seconds_done += record["seconds"]
+            else:
+                self.num_failed += 1
+        self.ended(trial_id, records)
+        self.changed()
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Progress within a trial is no matter of the source."""
+
+    def set_search_properties(self, *_: Any, **__: Any) -> bool:
+        """The space is the source's own."""
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing of Tune's is resumed: the folder is the memory."""
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        """See :meth:`save`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its searcher for a resume that never happens (see :meth:`save`)."""
+        return {}
+
+
+class FixedCells(CellSource):
+    """A list of cells, each run once; short ones are grouped."""
+
+    def __init__(self, folder: RunFolder, cells: Iterable[Cell], slots: int) -> None:
+        super().__init__(folder)
+        self._waiting = deque(cells)
+        self._slots = max(1, slots)
+
+    @property
+    def num_left(self) -> int:
+        """Cells not yet handed out."""
+        return len(self._waiting)
+
+    def take(self, trial_id: str) -> list[Cell]:
+        """As many cells as make about ``BATCH_S`` of work, leaving some for every slot."""
+        size = 1
+        if self.num_done:
+            size = int(BATCH_S / max(self.seconds_done / self.num_done, 1e-3))
+        share = -(-len(self._waiting) // (2 * self._slots))
+        count = min(max(1, min(size, share)), len(self._waiting))
+        return [self._waiting.popleft() for _ in range(count)]
+
+
+@dataclass
+class SearchArm:
+    """One Optuna search among several that share a run."""
+
+    name: str
+    search: OptunaSearch
+    cell: Callable[[Mapping[str, Any]], Cell]
+    """Turns proposed parameters into the cell that measures them."""
+    score: Callable[[Mapping[str, Any]], dict[str, float]]
+    """Turns a cell's result into the numbers that the search sees, the objective among them."""
+    remaining: int
+    """Trials still to propose."""
+
+
+class SearchedCells(CellSource):
+    """Cells proposed by Optuna, from several searches in turn."""
+
+    def __init__(self, folder: RunFolder, arms: Iterable[SearchArm]) -> None:
+        super().__init__(folder)
+        self.arms = list(arms)
+        self._arm_of: dict[str, SearchArm] = {}
+
+    @property
+    def num_left(self) -> int:
+        """Trials not yet proposed."""
+        return sum(arm.remaining for arm in self.arms)
+
+    def take(self, trial_id: str) -> list[Cell]:
+        """One proposal of the search that has most of its trials left."""
+        arm = max(self.arms, key=lambda arm: arm.remaining)
+        if arm.remaining <= 0:
+            return []
+        arm.remaining -= 1
+        self._arm_of[trial_id] = arm
+        parameters = arm.search.suggest(trial_id)
+        assert parameters is not None
+        return [arm.cell(parameters)]
+
+    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+        """Tells the proposing search what its proposal gave."""
+        record = records[0]
+        failed = record is None or record["state"] != DONE
+        arm = self._arm_of.pop(trial_id)
+        measured = None if failed or record is None else arm.score(record["result"])
+        arm.search.on_trial_complete(trial_id, measured, error=failed)

@@ -1,0 +1,70 @@
+"""Search spaces: which settings a search varies, over which range."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import Field, RootModel, model_validator
+
+from lrray.config import Problem, Settings
+
+
+class Range(Settings):
+    """The values one setting may take."""
+
+    distribution: Literal["log_uniform", "uniform", "int_uniform", "int_log_uniform", "choice"]
+    """How values are spread."""
+    low: float | None = None
+    """Smallest value (not for ``choice``)."""
+    high: float | None = None
+    """Largest value (not for ``choice``)."""
+    values: tuple[str | int | float | bool, ...] | None = None
+    """The options of a ``choice``."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Range:
+        if self.distribution == "choice":
+            if not self.values or self.low is not None or self.high is not None:
+                raise Problem("a choice needs 'values' and no bounds", fix="values: [a, b]")
+            return self
+        if self.low is None or self.high is None or self.values is not None:
+            raise Problem("a range needs 'low' and 'high' and no values", fix="low: 0.1, high: 1")
+        if not self.low < self.high:
+            raise Problem("low < high must hold", at="low", got=self.low, fix="swap the bounds")
+        if "log" in self.distribution and self.low <= 0:
+            raise Problem("a logarithmic range must be above 0", at="low", got=self.low)
+        if self.distribution.startswith("int") and not (self.low % 1 == 0 == self.high % 1):
+            raise Problem("an integer range needs integer bounds", at="low", got=self.low)
+        return self
+
+    def to_optuna(self) -> BaseDistribution:
+        """The same range in Optuna's terms."""
+        if self.values is not None:
+            return CategoricalDistribution(self.values)
+        assert self.low is not None
+        assert self.high is not None
+        log = "log" in self.distribution
+        if self.distribution.startswith("int"):
+            return IntDistribution(int(self.low), int(self.high), log=log)
+        return FloatDistribution(self.low, self.high, log=log)
+
+
+class SearchSpace(RootModel[Annotated[dict[str, Range], Field(min_length=1)]]):
+    """Setting name -> range."""
+
+    def to_optuna(self) -> dict[str, BaseDistribution]:
+        """The same space in Optuna's terms."""
+        return {name: range_.to_optuna() for name, range_ in self.root.items()}
+
+    def __getitem__(self, name: str) -> Range:
+        return self.root[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that reads back equal."""
+        return self.model_dump(mode="json", exclude_none=True)

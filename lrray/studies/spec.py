@@ -1,0 +1,108 @@
+"""Study files: what every kind has in common, and how a file becomes a checked study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from lrray.config import Problem, Settings, apply_overrides, load_yaml
+from lrray.errors import LrrayError, did_you_mean
+from lrray.studies.locate import find_beside, find_study
+
+SamplerName = Literal["level_set", "tpe", "gp", "random", "grid"]
+
+
+class Resources(Settings):
+    """What one cell needs while it runs; no part of its identity."""
+
+    cpu: Annotated[float, Field(gt=0)] = 1
+    """CPU cores per worker."""
+    gpu: Annotated[float, Field(ge=0)] = 0
+    """GPUs per worker; a fraction shares one among cells."""
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """Memory limit of a cell; one that passes it is stopped and counted as out of memory."""
+    time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    """Time limit of a cell."""
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    """Most cells that run at once; None: as many as fit."""
+
+
+class Search(Settings):
+    """How a search proposes its trials."""
+
+    sampler: SamplerName = "level_set"
+    """``level_set`` (randomised straddle), or Optuna's ``tpe``, ``gp``, ``random``, ``grid``."""
+    num_trials: Annotated[int, Field(ge=1)] = 32
+    """Trials in all; resuming finishes exactly this many."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the sampler."""
+
+
+class StudyBase(Settings):
+    """What every study file holds."""
+
+    kind: str
+    """Which kind of study the file describes."""
+    question: Annotated[str, Field(min_length=1)]
+    """What the study asks, in one sentence."""
+    hypothesis: Annotated[str, Field(min_length=1)]
+    """What is expected, written before the run."""
+    resources: Resources = Resources()
+    """What one cell needs."""
+
+
+def seed_list(seeds: int | tuple[int, ...]) -> tuple[int, ...]:
+    """``4`` as ``(0, 1, 2, 3)``; a list as it is."""
+    return tuple(range(seeds)) if isinstance(seeds, int) else seeds
+
+
+SeedSetting = (
+    Annotated[int, Field(ge=1)]
+    | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+)
+"""A number of seeds, or the seeds themselves."""
+
+
+class HasSeeds(Settings):
+    """Mix-in of studies that repeat over seeds."""
+
+    seeds: SeedSetting
+    """Number of seeds (0 … n-1) or a list of them."""
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> HasSeeds:
+        if len(set(self.seed_list)) < len(self.seed_list):
+            raise Problem("seeds must be distinct", at="seeds", got=list(self.seed_list))
+        return self
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds themselves."""
+        return seed_list(self.seeds)
+
+
+def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any], Path]:
+    """Reads a study's raw settings: the file, overrides applied, the search space filled in.
+
+    Raises:
+        LrrayError: anything a user can get wrong on that way.
+    """
+    path = find_study(name)
+    data = apply_overrides(load_yaml(path), overrides)
+    space = data.get("search_space")
+    if isinstance(space, str):
+        data["search_space"] = load_yaml(find_beside(space, path))
+    return data, path
+
+
+def study_kind(data: dict[str, Any], path: Path, known: Iterable[str]) -> str:
+    """The file's ``kind``; raises LrrayError where it is missing or unknown."""
+    kind = data.get("kind")
+    known = list(known)
+    if not isinstance(kind, str) or kind not in known:
+        fix = did_you_mean(kind, known) if isinstance(kind, str) else f"kind: {known[0]}"
+        raise LrrayError(f"{path}: kind", "must name a kind of study", got=kind, fix=fix)
+    return kind

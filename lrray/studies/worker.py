@@ -1,0 +1,187 @@
+"""What runs inside a Tune trial: cells in turn, each durable before the next begins."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lrray.errors import LrrayError
+from lrray.studies.folder import RunFolder, write_atomic
+from lrray.studies.identity import Cell
+from lrray.studies.kinds import CellContext, load_kind
+
+WATCH_S = 0.5
+"""How often the watchdog looks at the time and the memory of a running cell."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a cell may take and how often it may fail."""
+
+    max_failures: int = 1
+    """Times a cell that raised is tried again."""
+    max_deaths: int = 3
+    """Times a cell whose worker died (memory, lost node, time limit) is tried again."""
+    time_limit_s: float | None = None
+    memory_gb: float | None = None
+
+
+def trial(config: Mapping[str, Any]) -> None:
+    """The Tune trainable: runs ``config['cells']`` in ``config['folder']``."""
+    from ray import tune
+
+    folder = RunFolder(Path(config["folder"]))
+    limits = Limits(**config["limits"])
+    cells = [Cell(**data) for data in config["cells"]]
+    done = 0
+
+    def report(metrics: Mapping[str, float]) -> None:
+        tune.report({"cells_done": done, **metrics})
+
+    for cell in cells:
+        run_durably(cell, folder, limits, report)
+        done += 1
+    tune.report({"cells_done": done})
+
+
+def run_durably(cell: Cell, folder: RunFolder, limits: Limits, report: Any) -> dict[str, Any]:
+    """Runs a cell unless its result is there, keeps the outcome, and returns its record.
+
+    A cell that raises is tried again and then recorded as failed. The note of a begun attempt
+    outlives a killed worker, so that the next worker knows how often this cell took one down.
+    """
+    record = folder.load_cell(cell.id)
+    if record is not None:
+        return record
+    attempts = _Attempts.read(folder.path / "attempts" / f"{cell.id}.json")
+    while True:
+        begun = attempts.begin()
+        if attempts.deaths > limits.max_deaths:
+            reason = attempts.last_reason or "its worker died"
+            folder.save_failure(cell, f"{reason} ({attempts.deaths} times)", reason + "\n", 0.0)
+            break
+        try:
+            with _Watchdog(limits, attempts):
+                result = _compute(cell, folder, report)
+            folder.save_cell(cell, result, time.perf_counter() - begun)
+            break
+        except Exception as error:
+            attempts.failed()
+            if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                seconds = time.perf_counter() - begun
+                folder.save_failure(cell, reason, traceback.format_exc(), seconds)
+                break
+    attempts.forget()
+    record = folder.load_cell(cell.id)
+    assert record is not None
+    return record
+
+
+def _compute(cell: Cell, folder: RunFolder, report: Any) -> dict[str, Any]:
+    context = CellContext(folder.path / "checkpoints" / cell.id, report)
+    result: dict[str, Any] = load_kind(cell.kind).run_cell(cell.settings, context)
+    for path, value in _numbers(result):
+        if not math.isfinite(value):
+            raise ValueError(f"the result's {path} is {value}: the computation diverged")
+    return result
+
+
+def _numbers(data: Any, path: str = "") -> Iterable[tuple[str, float]]:
+    """Key path and value of every float in plain data, standard errors aside."""
+    if isinstance(data, float):
+        yield path, data
+    elif isinstance(data, Mapping):
+        for key, value in data.items():
+            if not str(key).endswith("_se"):  # undefined for a single seed
+                yield from _numbers(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(data, list | tuple):
+        for i, value in enumerate(data):
+            yield from _numbers(value, f"{path}[{i}]")
+
+
+@dataclass
+class _Attempts:
+    """How often a cell was tried; kept in a file while it is unfinished."""
+
+    path: Path
+    failures: int = 0
+    deaths: int = 0
+    running: bool = False
+    last_reason: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> _Attempts:
+        try:
+            attempts = cls(path, **json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return cls(path)
+        if attempts.running:  # the worker that began did not live to say how it ended
+            attempts.deaths += 1
+        return attempts
+
+    def begin(self) -> float:
+        self.running = True
+        self.write()
+        return time.perf_counter()
+
+    def failed(self) -> None:
+        self.failures += 1
+        self.running = False
+        self.write()
+
+    def write(self) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        content = {key: value for key, value in asdict(self).items() if key != "path"}
+        write_atomic(self.path, json.dumps(content).encode())
+
+    def forget(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+class _Watchdog:
+    """Ends the worker when its cell passes a limit: a hung cell cannot be stopped from within."""
+
+    def __init__(self, limits: Limits, attempts: _Attempts) -> None:
+        self.limits, self.attempts = limits, attempts
+        self._done = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> None:
+        if self.limits.time_limit_s is not None or self.limits.memory_gb is not None:
+            self._thread = threading.Thread(target=self._watch, daemon=True)
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        began = time.monotonic()
+        time_limit = self.limits.time_limit_s or math.inf
+        memory_limit = self.limits.memory_gb or math.inf
+        while not self._done.wait(WATCH_S):
+            if time.monotonic() - began > time_limit:
+                self._end(f"passed its time limit of {time_limit:g} s")
+            if resident_gb() > memory_limit:
+                self._end(f"passed its memory limit of {memory_limit:g} GB")
+
+    def _end(self, reason: str) -> None:
+        self.attempts.last_reason = reason
+        self.attempts.write()
+        os._exit(1)
+
+
+def resident_gb() -> float:
+    """Memory of this process, in GB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
