@@ -15,7 +15,7 @@ anywhere in the text, even inside another word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,17 +91,19 @@ def is_right(text: str, expected: Expected) -> bool:
     return bool(_credited_starts(_words(text, expected), expected))
 
 
-def _words(text: str, expected: Expected) -> list[str]:
+def _words(text: str, expected: Expected) -> tuple[str, ...]:
     return tokens(_SENTENCE_WORD.sub("", text) if expected.case_sensitive else text)
 
 
-def _credited_starts(words: list[str], expected: Expected) -> list[int]:
+def _credited_starts(words: Sequence[str], expected: Expected) -> list[int]:
     found = _spans(expected.answers, words, case_sensitive=expected.case_sensitive)
     names = _spans(expected.not_inside, words) if found else []
     return [span[0] for span in found if not any(_lies_in(span, name) for name in names)]
 
 
-def _spans(names: Iterable[str], words: list[str], *, case_sensitive: bool = False) -> list[Span]:
+def _spans(
+    names: Iterable[str], words: Sequence[str], *, case_sensitive: bool = False
+) -> list[Span]:
     return [span for name in names for span in find(name, words, case_sensitive=case_sensitive)]
 
 

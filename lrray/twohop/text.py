@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 Span = tuple[int, int]
 """First token and the one after the last."""
@@ -27,13 +28,14 @@ _LETTERS = str.maketrans(
 )
 
 
-def tokens(text: str) -> list[str]:
+@lru_cache(maxsize=20_000)  # names and answers are compared with every text
+def tokens(text: str) -> tuple[str, ...]:
     """Words and numbers of ``text`` in order, without accents, in their own case."""
     text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), text)
     text = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     text = "".join(letter for letter in text if not unicodedata.combining(letter))
     text = re.sub(r"['’]s\b", "", text)
-    return [_plain_number(match["number"]) or match[0] for match in _TOKEN.finditer(text)]
+    return tuple(_plain_number(match["number"]) or match[0] for match in _TOKEN.finditer(text))
 
 
 def _plain_number(number: str | None) -> str | None:

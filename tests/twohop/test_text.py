@@ -67,4 +67,4 @@ def test_words_that_stand_in_a_text(words, text):
 
 
 def test_two_numbers_with_a_comma_and_a_space_stay_two():
-    assert tokens("10, 200") == ["10", "200"]
+    assert tokens("10, 200") == ("10", "200")
