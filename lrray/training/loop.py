@@ -1,0 +1,249 @@
+"""Training a model on a GSSM: in a plain process, under torchrun or inside a Ray worker.
+
+Nothing here knows who started the process: reports leave through one callback, requests to stop
+come in through another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lrray.errors import LrrayError
+from lrray.gssm import GSSM
+from lrray.training.checkpoint import Checkpoint, CheckpointFolder
+from lrray.training.config import TrainConfig
+from lrray.training.dataset import open_dataset
+from lrray.training.distributed import Workers, join_workers
+from lrray.training.evaluate import Evaluation, evaluate
+from lrray.training.heldout import Heldout, make_heldout
+from lrray.training.identity import check_identity, run_identity
+from lrray.training.learner import Learner
+from lrray.training.meter import Meter
+from lrray.training.prefetch import Prefetcher
+from lrray.training.progress import Displays, Report
+from lrray.training.schedule import learning_rate
+from lrray.training.stopping import stop_on_sigterm
+from lrray.training.streams import EpochSource, StreamSource, TokenSource
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended."""
+
+    step: int
+    """Optimizer steps done."""
+    finished: bool
+    """Whether these are all; false after SIGTERM or ``should_stop``."""
+    metrics: dict[str, Any]
+    """The newest value of everything that was reported."""
+    evaluation: Evaluation | None
+    """On the held-out set, at the end; none for a stopped run."""
+    checkpoint: Path | None
+    """The last one that this process wrote (first worker alone)."""
+
+
+def train(
+    model: nn.Module,
+    gssm: GSSM,
+    config: TrainConfig,
+    *,
+    run_dir: Path | None = None,
+    dataset: Path | None = None,
+    cache_dir: Path | None = None,
+    report: Report | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    progress: bool = False,
+    tensorboard: bool = False,
+) -> TrainResult:
+    """Trains a model in place; goes on from the newest sound checkpoint in ``run_dir``.
+
+    With several workers every one calls this alike; see :func:`lrray.training.distributed
+    .join_workers` for how they find each other.
+
+    Args:
+        model: tokens ``[B, T]`` to logits ``[B, T, V]``, the same initial weights in all workers.
+        gssm: whose tokens to learn.
+        config: how.
+        run_dir: where checkpoints and event files go; none: nothing is kept.
+        dataset: the HDF5 file of a run with ``num_train_sequences``.
+        cache_dir: where exact bounds are kept for further runs on the graph.
+        report: called in every worker with the same numbers: training losses each ``log_every``
+            steps, evaluations each ``eval_every`` steps and at the end.
+        should_stop: asked before every step; a yes from any worker stops all of them.
+        progress: whether to draw a bar on a terminal.
+        tensorboard: whether to write event files to ``run_dir``.
+
+    Returns:
+        How the run ended; a stopped one has written a checkpoint and goes on when called again.
+
+    Raises:
+        LrrayError: before any work: settings that do not fit each other, the workers, the device,
+            the data file or the checkpoint.
+        TrainingDiverged: the loss or the gradient is not finite any more.
+    """
+    workers = join_workers(config.device)
+    _check(config, workers, run_dir, dataset, tensorboard)
+    with stop_on_sigterm() as terminated:
+        source = _open_source(gssm, config, dataset)
+        heldout = make_heldout(gssm, config.eval_sequences, config.seq_len, cache_dir)
+        folder = CheckpointFolder(run_dir / "checkpoints", config.keep_last) if run_dir else None
+        run = _Run(Learner(model, config, workers), heldout, gssm, config, workers, folder)
+        events = run_dir / "tensorboard" if run_dir and tensorboard and workers.is_first else None
+        bar = progress and workers.is_first
+        with Displays(report, bar, events, run.step, config.num_steps) as run.displays:
+            return run.to_end(source, lambda: terminated() or bool(should_stop and should_stop()))
+
+
+class _Run:
+    """A run between two steps."""
+
+    displays: Displays
+
+    def __init__(
+        self,
+        learner: Learner,
+        heldout: Heldout,
+        gssm: GSSM,
+        config: TrainConfig,
+        workers: Workers,
+        folder: CheckpointFolder | None,
+    ) -> None:
+        self._learner, self._heldout = learner, heldout
+        self._config, self._workers, self._folder = config, workers, folder
+        self._identity = run_identity(gssm, config)
+        self._metrics: dict[str, Any] = {}
+        self._evaluation: tuple[int, Evaluation] | None = None
+        self._saved: tuple[int, Path | None] | None = None
+        self.step = 0
+        pending_nats = self._resume()
+        self._meter = Meter(workers, pending_nats)
+
+    def to_end(self, source: TokenSource, stop: Callable[[], bool]) -> TrainResult:
+        """Trains until all steps are done or ``stop`` says so, then saves and evaluates."""
+        workers, batch_size = self._workers, self._config.batch_size
+        with Prefetcher(source, batch_size, workers.rank, workers.world_size, self.step) as batches:
+            finished = self._steps(batches, stop)
+        if self._folder and (self._saved is None or self._saved[0] != self.step):
+            self._save()
+        if finished and (self._evaluation is None or self._evaluation[0] != self.step):
+            self._evaluate()
+        return TrainResult(
+            step=self.step,
+            finished=finished,
+            metrics=self._metrics,
+            evaluation=self._evaluation[1] if finished and self._evaluation else None,
+            checkpoint=self._saved[1] if self._saved else None,
+        )
+
+    def _steps(self, batches: Prefetcher, stop: Callable[[], bool]) -> bool:
+        """Whether the last step was reached, rather than a request to stop."""
+        config = self._config
+        while self.step < config.num_steps:
+            if self._workers.any(stop()):
+                return False
+            tokens = torch.from_numpy(batches.next()).to(self._workers.device)
+            self._meter.add(*self._learner.step(tokens, self.step))
+            self.step += 1
+            if self.step % config.log_every == 0 or self.step == config.num_steps:
+                self._report_training(batches.wait_s)
+            if config.eval_every and self.step % config.eval_every == 0:
+                self._evaluate()
+            if config.checkpoint_every and self.step % config.checkpoint_every == 0:
+                self._save()
+        return True
+
+    def _report_training(self, wait_s: float) -> None:
+        config = self._config
+        measured = self._meter.report(self.step, config.batch_size * config.seq_len, wait_s)
+        self._report({**measured, "learning_rate": learning_rate(config, self.step - 1)})
+
+    def _evaluate(self) -> None:
+        with self._meter.paused():
+            evaluation = evaluate(
+                self._learner.model, self._heldout, self._workers,
+                self._config.eval_batch_size, self._learner.bf16,
+            )  # fmt: skip
+            self._evaluation = (self.step, evaluation)
+            self._report(evaluation.metrics())
+
+    def _report(self, metrics: dict[str, Any]) -> None:
+        num_sequences = self.step * self._config.batch_size
+        position: dict[str, Any] = {
+            "step": self.step,
+            "tokens": num_sequences * self._config.seq_len,
+        }
+        if self._config.num_train_sequences:
+            position["epoch"] = num_sequences / self._config.num_train_sequences
+        self._metrics |= {**position, **metrics}
+        self.displays.show({**position, **metrics})
+
+    def _save(self) -> None:
+        """Writes a checkpoint in the first worker; the others help to gather shards."""
+        assert self._folder is not None  # settings with checkpoint_every but no folder are refused
+        with self._meter.paused():
+            pending_nats = self._meter.pending_nats(self.step)
+            model, optimizer = self._learner.model_tensors(), self._learner.optimizer_tensors()
+            state = {"run": self._identity, "pending_nats": pending_nats}
+            path = None
+            if self._workers.is_first:
+                path = self._folder.save(Checkpoint(self.step, model, optimizer, state))
+            self._workers.wait()
+        self._saved = (self.step, path)
+
+    def _resume(self) -> list[float]:
+        """Takes over the newest checkpoint; returns the losses it had not reported yet."""
+        if self._folder is None:
+            return []
+        # The first worker sets damaged checkpoints aside before the others look.
+        checkpoint = self._folder.load_newest() if self._workers.is_first else None
+        self._workers.wait()
+        if not self._workers.is_first:
+            checkpoint = self._folder.load_newest()
+        if checkpoint is None:
+            return []
+        check_identity(self._folder.path, checkpoint.state.get("run", {}), self._identity)
+        self._learner.load(checkpoint.model, checkpoint.optimizer)
+        self.step = checkpoint.step
+        self._saved = (checkpoint.step, None)
+        return list(checkpoint.state["pending_nats"])
+
+
+def _check(
+    config: TrainConfig,
+    workers: Workers,
+    run_dir: Path | None,
+    dataset: Path | None,
+    tensorboard: bool,
+) -> None:
+    for name in ("batch_size", "eval_sequences"):
+        size = getattr(config, name)
+        if size % workers.world_size:
+            raise LrrayError(
+                name,
+                f"must be divisible by the number of workers, {workers.world_size}",
+                got=size,
+                fix="change one of the two",
+            )
+    if run_dir is None and (config.checkpoint_every or tensorboard):
+        raise LrrayError("run_dir", "checkpoints and event files need a folder", fix="give one")
+    if (config.num_train_sequences is None) != (dataset is None):
+        raise LrrayError(
+            "num_train_sequences",
+            "a data file and a number of training sequences go together",
+            got=config.num_train_sequences,
+            fix="give both, or neither for infinite data",
+        )
+
+
+def _open_source(gssm: GSSM, config: TrainConfig, dataset: Path | None) -> TokenSource:
+    if dataset is None or config.num_train_sequences is None:
+        return StreamSource(gssm, config.seq_len, config.data_seed)
+    num_sequences = config.num_train_sequences
+    sequences = open_dataset(dataset, gssm, num_sequences, config.seq_len, config.data_seed)
+    return EpochSource(sequences, num_sequences, config.shuffle_seed)
