@@ -1,0 +1,100 @@
+"""The level-set search on functions whose contour is known in closed form."""
+
+import numpy as np
+import pytest
+
+from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
+
+BOUNDS = Bounds((1e-3, 1e-3), (1.0, 1.0))
+TARGET = 0.5
+
+
+def ramp(points):
+    """Rises along log(alpha_X) + log(alpha_Z); equals 0.5 where their product is 1e-3."""
+    return 1 / (1 + np.exp(-1.2 * (np.log10(points).sum(axis=1) + 3)))
+
+
+def searched(num_points, noise, seed=0):
+    rng = np.random.default_rng(seed)
+    points = startup_points(BOUNDS, 8, seed)
+    values = ramp(points) + rng.normal(0, noise, 8)
+    level_set = LevelSet(BOUNDS, TARGET)
+    for _ in range(num_points - 8):
+        level_set.fit(points, values, np.full(len(values), noise))
+        point = level_set.next_point(np.empty((0, 2)), rng)
+        points = np.vstack([points, point])
+        values = np.append(values, ramp(point[None]) + rng.normal(0, noise))
+    level_set.fit(points, values, np.full(len(values), noise))
+    return level_set, points
+
+
+def test_unit_square_maps_back_to_the_last_digit_at_the_bounds():
+    corners = np.array([[0.0, 1.0], [1.0, 0.0]])
+    assert BOUNDS.from_unit(corners).tolist() == [[1e-3, 1.0], [1.0, 1e-3]]
+    inner = np.array([[0.01, 0.3]])
+    assert BOUNDS.from_unit(BOUNDS.to_unit(inner)) == pytest.approx(inner)
+
+
+def test_contour_lies_on_the_true_level_set_and_runs_from_edge_to_edge():
+    level_set, _ = searched(32, noise=0.005)
+    contour = level_set.contours()[0]
+    products = contour.points.prod(axis=1)
+    assert np.abs(np.log(products / 1e-3)).max() < 0.15
+    ends = contour.points[[0, -1]]
+    assert ends.min() == pytest.approx(1e-3)
+    assert ends.max() > 0.9
+
+
+def test_band_covers_the_true_contour_nearly_everywhere():
+    inside = []
+    for seed in range(10):
+        level_set, _ = searched(28, noise=0.01, seed=seed)
+        contour = level_set.contours()[0]
+        # distance to the line alpha_X * alpha_Z = 1e-3, across it
+        distance = np.abs(np.log(contour.points.prod(axis=1) / 1e-3)) / np.sqrt(2)
+        inside.append((distance <= contour.half_width).mean())
+    assert np.mean(inside) > 0.85
+
+
+def test_search_spends_its_trials_near_the_level_set():
+    _, points = searched(40, noise=0.005)
+    late = np.abs(ramp(points[20:]) - TARGET)
+    early = np.abs(ramp(points[:8]) - TARGET)
+    assert np.median(late) < 0.5 * np.median(early)
+
+
+def test_running_trials_are_not_proposed_again():
+    level_set, _ = searched(16, noise=0.005)
+    first = level_set.next_point(np.empty((0, 2)), np.random.default_rng(3))
+    second = level_set.next_point(first[None], np.random.default_rng(3))
+    assert np.abs(np.log(second / first)).max() > 0.1
+
+
+@pytest.mark.parametrize(("axis", "fixed"), [(0, 0.05), (1, 0.2)])
+def test_solving_for_one_alpha_meets_the_level_set(axis, fixed):
+    level_set, _ = searched(32, noise=0.002)
+    start = np.array([fixed, fixed])
+    solved = level_set.solve(start, axis)
+    assert solved is not None
+    assert solved[1 - axis] == pytest.approx(fixed)
+    assert solved[axis] == pytest.approx(1e-3 / fixed, rel=0.1)
+    assert level_set.posterior(solved[None])[0][0] == pytest.approx(TARGET, abs=1e-4)
+
+
+def test_a_target_that_is_never_met_has_no_contour():
+    points = startup_points(BOUNDS, 16, 0)
+    level_set = LevelSet(BOUNDS, target=2.0)
+    level_set.fit(points, ramp(points), np.full(16, 0.001))
+    assert level_set.contours() == []
+    assert level_set.solve(points[0], 0) is None
+
+
+def test_unknown_standard_errors_are_learned_from_the_scatter():
+    rng = np.random.default_rng(0)
+    points = startup_points(BOUNDS, 64, 0)
+    values = ramp(points) + rng.normal(0, 0.03, 64)
+    level_set = LevelSet(BOUNDS, TARGET)
+    level_set.fit(points, values, np.full(64, np.nan))
+    mean, deviation = level_set.posterior(points)
+    assert 0.001 < deviation.mean() < 0.03
+    assert np.abs(mean - ramp(points)).mean() < 0.02

@@ -1,0 +1,102 @@
+"""Statistics against closed forms, published examples and enumeration."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrray.statistics import (
+    bootstrap_interval,
+    holm,
+    paired_difference,
+    sign_flip_p_value,
+    summarize,
+)
+
+
+def test_interval_of_three_values_uses_students_t_with_two_degrees_of_freedom():
+    summary = summarize([1.0, 2.0, 3.0])
+    # t(0.975, 2) = 4.302653, from tables; standard error 1 / sqrt(3)
+    assert summary.mean == 2.0
+    assert summary.standard_error == pytest.approx(1 / math.sqrt(3))
+    assert summary.high == pytest.approx(2 + 4.302653 / math.sqrt(3), rel=1e-6)
+    assert summary.low == pytest.approx(2 - 4.302653 / math.sqrt(3), rel=1e-6)
+    assert str(summary) == "2 ± 0.58 (n = 3)"
+
+
+def test_a_single_value_has_no_error():
+    summary = summarize([5.0])
+    assert summary.n == 1
+    assert math.isnan(summary.standard_error)
+    assert str(summary) == "5 (n = 1)"
+
+
+def test_no_values_are_refused():
+    with pytest.raises(ValueError, match="at least one value"):
+        summarize([])
+
+
+def test_t_interval_covers_the_mean_in_95_of_100_samples():
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(2000):
+        summary = summarize(rng.normal(3.0, 2.0, 6))
+        covered += summary.low <= 3.0 <= summary.high
+    assert 0.935 < covered / 2000 < 0.965
+
+
+def test_bootstrap_interval_is_reproducible_and_contains_the_mean():
+    values = np.random.default_rng(1).exponential(size=20)
+    low, high = bootstrap_interval(values)
+    assert (low, high) == bootstrap_interval(values)
+    assert low < values.mean() < high
+
+
+def test_bootstrap_interval_of_equal_values_is_that_value():
+    assert bootstrap_interval([2.0, 2.0, 2.0]) == (2.0, 2.0)
+    assert all(math.isnan(end) for end in bootstrap_interval([2.0]))
+
+
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=8))
+def test_sign_flip_p_equals_counting_all_flips(differences):
+    observed = abs(sum(differences))
+    flips = [
+        abs(sum(sign * value for sign, value in zip(signs, differences, strict=True)))
+        for signs in product((1, -1), repeat=len(differences))
+    ]
+    expected = sum(flip >= observed for flip in flips) / len(flips)
+    assert sign_flip_p_value(np.array(differences, float)) == pytest.approx(expected)
+
+
+def test_smallest_sign_flip_p_of_six_pairs_is_two_in_sixty_four():
+    assert sign_flip_p_value([0.3, 0.5, 0.2, 0.9, 0.4, 0.1]) == 2 / 64
+
+
+def test_sampled_sign_flip_p_is_uniform_under_the_null():
+    rng = np.random.default_rng(2)
+    p_values = [sign_flip_p_value(rng.normal(size=20), seed=i, num_flips=999) for i in range(400)]
+    assert 0.02 < np.mean(np.array(p_values) <= 0.05) < 0.085
+
+
+def test_pairing_removes_what_both_share():
+    rng = np.random.default_rng(3)
+    shared = rng.normal(0, 10, 8)
+    comparison = paired_difference(shared + 1 + rng.normal(0, 0.1, 8), shared)
+    assert comparison.difference.mean == pytest.approx(1, abs=0.15)
+    assert comparison.difference.standard_error < 0.1
+    assert comparison.p_value == 2 / 2**8
+    assert comparison.bootstrap[0] < comparison.difference.mean < comparison.bootstrap[1]
+
+
+def test_pairs_of_different_length_are_refused():
+    with pytest.raises(ValueError, match="equal lengths, but got 2 and 3"):
+        paired_difference([1, 2], [1, 2, 3])
+
+
+def test_holm_follows_the_step_down_rule_in_the_order_given():
+    # 0.01 * 4, then max with 0.02 * 3, then 0.03 * 2 and 0.04 * 1 held up by monotonicity
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
