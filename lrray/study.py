@@ -136,7 +136,7 @@ def _execute(
     folder.write_text("study.yaml", dump_yaml(settings.model_dump(mode="json", exclude_none=True)))
     folder.write_json("provenance.json", provenance())
     (folder.path / "summary.json").unlink(missing_ok=True)
-    with Progress(console) as progress:
+    with Progress(console, folder) as progress:
         start_ray(address)
         package = f"lrray.studies.{kind}"
         summary = import_module(f"{package}.run").run(settings, folder, progress)

@@ -159,7 +159,7 @@ class GraphConfig(Settings):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :func:`lrray.config.parse` reads back equal."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 def topological_names(nodes: Iterable[NodeConfig], observed: str) -> tuple[list[str], list[str]]:

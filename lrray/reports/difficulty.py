@@ -49,7 +49,11 @@ def _panel(
     target = summary["target"]
     alpha_x, alpha_z = np.array(surface["alpha_X"]), np.array(surface["alpha_Z"])
     mean, deviation = np.array(surface["mean"]), np.array(surface["sd"])
-    shading = axes.pcolormesh(alpha_x, alpha_z, mean, cmap="cividis", shading="gouraud")
+    # The process may extrapolate past what was measured: the colours do not.
+    low, high = trials["difficulty"].min(), trials["difficulty"].max()
+    shading = axes.pcolormesh(
+        alpha_x, alpha_z, mean, cmap="cividis", shading="gouraud", vmin=low, vmax=high
+    )
     axes.figure.colorbar(shading, ax=axes, label=_LABEL[target["metric"]])
     near = np.abs(mean - target["value"]) - 1.96 * deviation
     axes.contourf(alpha_x, alpha_z, near, levels=[-np.inf, 0], colors=["white"], alpha=0.45)

@@ -8,7 +8,10 @@ sees the old content or the new, never half of one.
     results/<study>/<run id>/
       study.yaml         settings, resolved
       provenance.json    what ran, where, with which versions
+      status.json        how far the run is, renewed every few seconds
       cells/<id>.json    one finished cell each
+      metrics/<id>.jsonl a cell's curves: one line per logged point
+      checkpoints/<id>/  what an unfinished cell continues from
       failures/<id>.txt  traceback of a cell that failed for good
       optuna.journal     the search's memory, where there is one
       quarantine/        files that could not be read, kept for a look
@@ -21,7 +24,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,31 @@ class RunFolder:
     def write_json(self, name: str, data: Any) -> Path:
         """Writes plain data as JSON."""
         return self.write_text(name, json.dumps(data, indent=1, default=float) + "\n")
+
+    def append_metrics(self, cell_id: str, point: Mapping[str, float]) -> None:
+        """Adds a point to a cell's curves."""
+        path = self.path / "metrics" / f"{cell_id}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps(dict(point), default=float) + "\n")
+
+    def metrics(self, cell_id: str) -> list[dict[str, float]]:
+        """A cell's curves; of points logged twice by a resumed cell the later ones."""
+        try:
+            lines = (self.path / "metrics" / f"{cell_id}.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        points: list[dict[str, float]] = []
+        for line in lines:
+            try:
+                point = json.loads(line)
+            except ValueError:  # a killed worker's last line
+                continue
+            if "step" in point:
+                while points and points[-1].get("step", -1) >= point["step"]:
+                    points.pop()
+            points.append(point)
+        return points
 
     def cell_path(self, cell_id: str) -> Path:
         """Where a finished cell's result lies."""

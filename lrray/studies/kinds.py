@@ -23,8 +23,8 @@ class CellContext:
 
     checkpoint: Path
     """A folder of its own that outlives the worker; a cell continues from what it finds there."""
-    report: Callable[[Mapping[str, float]], None]
-    """Tells the driver how far the cell is; cheap, may be called often."""
+    log: Callable[[Mapping[str, float]], None]
+    """Adds a point to the cell's curves, e.g. ``{"step": 100, "loss_bits": 2.1}``."""
 
 
 class Kind(Protocol):

@@ -12,11 +12,16 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from lrray.studies.folder import RunFolder
+
 if TYPE_CHECKING:
     from lrray.studies.sources import CellSource
 
 LINE_S = 10.0
 """Seconds between progress lines where the output is not a terminal."""
+
+STATUS_S = 2.0
+"""Least seconds between two writes of ``status.json``."""
 
 
 class Progress:
@@ -24,13 +29,15 @@ class Progress:
 
     Args:
         console: where to show it.
+        folder: the run's folder, where ``status.json`` tells other programs the same.
         quiet: show nothing.
     """
 
-    def __init__(self, console: Console, quiet: bool = False) -> None:
+    def __init__(
+        self, console: Console, folder: RunFolder | None = None, quiet: bool = False
+    ) -> None:
         self.console, self.quiet = console, quiet
-        self.describe: Callable[[], RenderableType | None] = lambda: None
-        """What the kind of study shows below the bar; called after every ended trial."""
+        self._describe: Callable[[], RenderableType | None] = lambda: None
         self._bar = Bar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=32),
@@ -43,6 +50,9 @@ class Progress:
         self._source: CellSource | None = None
         self._began = self._last_line = time.monotonic()
         self._phase = "starting Ray"
+        self._base = 0
+        self._folder = folder
+        self._last_status = 0.0
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal and not self.quiet:
@@ -57,16 +67,29 @@ class Progress:
     ) -> None:
         self._live.stop()
 
-    def phase(self, name: str) -> None:
-        """Names what is being done now."""
-        self._phase = name
+    def phase(
+        self, name: str, describe: Callable[[], RenderableType | None] = lambda: None
+    ) -> None:
+        """Names what is being done now.
+
+        Args:
+            name: shown beside the bar, whose count starts anew.
+            describe: what to show below it; called after every ended trial.
+        """
+        self._phase, self._describe = name, describe
+        self._base = self._ended()
+        self._began = time.monotonic()
         self._bar.update(self._task, description=name, completed=0, total=None, note="")
         if not self.console.is_terminal and not self.quiet:
             self.console.print(name)
 
+    def _ended(self) -> int:
+        source = self._source
+        return 0 if source is None else source.num_done + source.num_failed
+
     def begin(self, source: CellSource) -> None:
         """Follows a source of cells from now on."""
-        self._source, self._began = source, time.monotonic()
+        self._source = source
         source.changed = self.update
         self.update()
 
@@ -75,17 +98,34 @@ class Progress:
         source = self._source
         if source is None:
             return
-        ended = source.num_done + source.num_failed
+        ended = self._ended() - self._base
         running = sum(len(cells) for cells in source.running.values())
         total = ended + running + source.num_left
         note = self._note(source, ended, total)
         self._bar.update(self._task, completed=ended, total=total, note=note)
-        detail = self.describe()
+        detail = self._describe()
         self._live.update(Group(self._bar, detail) if detail is not None else self._bar)
+        self._write_status(source, ended, total)
         now = time.monotonic()
         if not self.console.is_terminal and not self.quiet and now - self._last_line > LINE_S:
             self._last_line = now
             self.console.print(f"{self._phase}: {ended} of {total}{'  ' + note if note else ''}")
+
+    def _write_status(self, source: CellSource, ended: int, total: int) -> None:
+        now = time.time()
+        if self._folder is None or (now - self._last_status < STATUS_S and ended < total):
+            return
+        self._last_status = now
+        running = [
+            {"id": cell.id, "axes": dict(cell.axes)}
+            for cells in source.running.values()
+            for cell in cells
+        ]
+        status = {
+            "phase": self._phase, "done": source.num_done, "failed": source.num_failed,
+            "total": total, "running": running, "updated_at": now,
+        }  # fmt: skip
+        self._folder.write_json("status.json", status)
 
     def _note(self, source: CellSource, ended: int, total: int) -> str:
         notes = []

@@ -1,4 +1,4 @@
-"""Where a run's cells come from: a fixed list, or Optuna searches that propose them.
+"""Where a run's cells come from: a list, Optuna searches that propose them, or steps of both.
 
 Tune asks a source for the next trial's configuration and tells it when a trial has ended. What a
 cell gave is read from its file, never from Tune, so a result counts only once it is durable.
@@ -7,7 +7,7 @@ cell gave is read from its file, never from Tune, so a result counts only once i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ class CellSource(Searcher):
         self.folder = folder
         self.running: dict[str, list[Cell]] = {}
         self.num_done = self.num_failed = 0
-        self.seconds_done = 0.0
         self.changed: Callable[[], None] = lambda: None
         """Called after every change of the counts."""
 
@@ -39,8 +38,8 @@ class CellSource(Searcher):
         """Cells not yet handed out."""
         raise NotImplementedError
 
-    def take(self, trial_id: str) -> list[Cell]:
-        """The next trial's cells; empty where none is left."""
+    def take(self, trial_id: str) -> list[Cell] | None:
+        """The next trial's cells; empty where none is left, None to be asked again later."""
         raise NotImplementedError
 
     def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
@@ -49,6 +48,8 @@ class CellSource(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """Tune's question for the next trial."""
         cells = self.take(trial_id)
+        if cells is None:
+            return None
         if not cells:
             return Searcher.FINISHED
         self.running[trial_id] = cells
@@ -63,7 +64,6 @@ class CellSource(Searcher):
         for record in records:
             if record is not None and record["state"] == DONE:
                 self.num_done += 1
-                self.seconds_done += record["seconds"]
             else:
                 self.num_failed += 1
         self.ended(trial_id, records)
@@ -95,6 +95,7 @@ class FixedCells(CellSource):
         super().__init__(folder)
         self._waiting = deque(cells)
         self._slots = max(1, slots)
+        self._seconds = BATCH_S  # of one cell, as far as is known
 
     @property
     def num_left(self) -> int:
@@ -103,12 +104,16 @@ class FixedCells(CellSource):
 
     def take(self, trial_id: str) -> list[Cell]:
         """As many cells as make about ``BATCH_S`` of work, leaving some for every slot."""
-        size = 1
-        if self.num_done:
-            size = int(BATCH_S / max(self.seconds_done / self.num_done, 1e-3))
+        size = int(BATCH_S / max(self._seconds, 1e-3))
         share = -(-len(self._waiting) // (2 * self._slots))
         count = min(max(1, min(size, share)), len(self._waiting))
         return [self._waiting.popleft() for _ in range(count)]
+
+    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+        """Learns how long a cell takes."""
+        seconds = [record["seconds"] for record in records if record is not None]
+        if seconds:
+            self._seconds = 0.5 * self._seconds + 0.5 * sum(seconds) / len(seconds)
 
 
 @dataclass
@@ -156,3 +161,37 @@ class SearchedCells(CellSource):
         arm = self._arm_of.pop(trial_id)
         measured = None if failed or record is None else arm.score(record["result"])
         arm.search.on_trial_complete(trial_id, measured, error=failed)
+
+
+class Steps(CellSource):
+    """Sources one after the other; a step is made only when the one before has ended.
+
+    So a study whose next cells depend on earlier results needs one Tune run, and its workers
+    stay warm.
+    """
+
+    def __init__(self, folder: RunFolder, steps: Iterator[CellSource]) -> None:
+        super().__init__(folder)
+        self._steps = steps
+        self._step = next(steps, None)
+
+    @property
+    def num_left(self) -> int:
+        """Cells of the present step not yet handed out."""
+        return 0 if self._step is None else self._step.num_left
+
+    def take(self, trial_id: str) -> list[Cell] | None:
+        """The present step's next cells, or those of the first later step that has any."""
+        while self._step is not None:
+            cells = self._step.take(trial_id)
+            if cells is None or cells:
+                return cells
+            if self.running:
+                return None
+            self._step = next(self._steps, None)
+        return []
+
+    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+        """Passed on to the step that handed the cells out."""
+        if self._step is not None:
+            self._step.ended(trial_id, records)

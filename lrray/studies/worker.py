@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,12 @@ def trial(config: Mapping[str, Any]) -> None:
     folder = RunFolder(Path(config["folder"]))
     limits = Limits(**config["limits"])
     cells = [Cell(**data) for data in config["cells"]]
-    done = 0
-
-    def report(metrics: Mapping[str, float]) -> None:
-        tune.report({"cells_done": done, **metrics})
-
     for cell in cells:
-        run_durably(cell, folder, limits, report)
-        done += 1
-    tune.report({"cells_done": done})
+        run_durably(cell, folder, limits)
+    tune.report({"cells_done": len(cells)})
 
 
-def run_durably(cell: Cell, folder: RunFolder, limits: Limits, report: Any) -> dict[str, Any]:
+def run_durably(cell: Cell, folder: RunFolder, limits: Limits) -> dict[str, Any]:
     """Runs a cell unless its result is there, keeps the outcome, and returns its record.
 
     A cell that raises is tried again and then recorded as failed. The note of a begun attempt
@@ -70,7 +65,7 @@ def run_durably(cell: Cell, folder: RunFolder, limits: Limits, report: Any) -> d
             break
         try:
             with _Watchdog(limits, attempts):
-                result = _compute(cell, folder, report)
+                result = _compute(cell, folder)
             folder.save_cell(cell, result, time.perf_counter() - begun)
             break
         except Exception as error:
@@ -86,8 +81,11 @@ def run_durably(cell: Cell, folder: RunFolder, limits: Limits, report: Any) -> d
     return record
 
 
-def _compute(cell: Cell, folder: RunFolder, report: Any) -> dict[str, Any]:
-    context = CellContext(folder.path / "checkpoints" / cell.id, report)
+def _compute(cell: Cell, folder: RunFolder) -> dict[str, Any]:
+    context = CellContext(
+        checkpoint=folder.path / "checkpoints" / cell.id,
+        log=partial(folder.append_metrics, cell.id),
+    )
     result: dict[str, Any] = load_kind(cell.kind).run_cell(cell.settings, context)
     for path, value in _numbers(result):
         if not math.isfinite(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Any
@@ -30,8 +30,9 @@ class Request:
 
 
 Measured = dict[str, NDArray[np.float64]]
-Measure = Callable[[Sequence[Request]], list[Measured]]
-"""Measures requests side by side: measure name -> ``[seeds]`` for each."""
+"""Measure name -> ``[seeds]``."""
+Matching = Generator[list[Request], list[Measured], None]
+"""Yields what to measure next and is sent the results, in the same order."""
 
 
 @dataclass
@@ -154,9 +155,7 @@ class Evidence:
         self.level_set.fit(self._points, self._values, self._errors)
 
 
-def match_mean(
-    pairs: list[Pair], evidence: Evidence, study: DifficultyStudy, measure: Measure
-) -> None:
+def match_mean(pairs: list[Pair], evidence: Evidence, study: DifficultyStudy) -> Matching:
     """Measures pairs on fresh seeds; moves those that miss and measures them on others.
 
     The first fresh measurement only corrects the place: the one reported is always made on seeds
@@ -168,11 +167,13 @@ def match_mean(
     ]
     open_pairs = list(pairs)
     for block in blocks:
-        results = measure([Request(pair.alphas, block) for pair in open_pairs])
+        if not open_pairs:
+            return
+        results = yield [Request(pair.alphas, block) for pair in open_pairs]
         for pair, result in zip(open_pairs, results, strict=True):
             pair.measured, pair.rounds = result, pair.rounds + 1
         open_pairs = [pair for pair in open_pairs if pair.rounds == 1 or not pair.within(study)]
-        if not open_pairs or block is blocks[-1]:
+        if block is blocks[-1]:
             return
         for pair in open_pairs:
             evidence.add(pair, study.target.metric)
@@ -186,7 +187,7 @@ def _move(pair: Pair, level_set: LevelSet) -> None:
         pair.alphas = (float(solved[0]), float(solved[1]))
 
 
-def match_seed(pairs: list[Pair], study: DifficultyStudy, measure: Measure) -> None:
+def match_seed(pairs: list[Pair], study: DifficultyStudy) -> Matching:
     """Finds, for one seed's own graph, alphas near each pair whose kernels meet the target.
 
     A seed's difficulty jumps between neighbouring alphas, because the same seed draws other
@@ -198,20 +199,20 @@ def match_seed(pairs: list[Pair], study: DifficultyStudy, measure: Measure) -> N
         if not wanting:
             return
         tries = [_around(pair, round_, study) for pair in wanting]
-        requests = [
+        answers = yield [
             Request(alphas, (_seed(pair),), start=FRESH_START)
             for pair, places in zip(wanting, tries, strict=True)
             for alphas in places
         ]
-        results = iter(measure(requests))
+        results = iter(answers)
         for pair, places in zip(wanting, tries, strict=True):
             misses = [
                 abs(float(next(results)[study.target.metric].mean()) - study.target.value)
                 for _ in places
             ]
             pair.alphas = places[int(np.argmin(misses))]
-        checks = [Request(pair.alphas, (_seed(pair),), 2 * FRESH_START) for pair in wanting]
-        for pair, result in zip(wanting, measure(checks), strict=True):
+        checks = yield [Request(pair.alphas, (_seed(pair),), 2 * FRESH_START) for pair in wanting]
+        for pair, result in zip(wanting, checks, strict=True):
             pair.measured, pair.rounds = result, round_ + 1
 
 

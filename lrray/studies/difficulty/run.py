@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ from lrray.studies.search import (
     open_journal,
     refill,
 )
-from lrray.studies.sources import FixedCells, SearchArm, SearchedCells
+from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
 
 SUMMARY = "summary.json"
 
@@ -88,25 +88,44 @@ class DifficultyRun:
         """Runs what is not there yet and writes all results; returns the summary."""
         began = time.time()
         self._slots = num_slots(self.study.resources)
-        self._search()
-        pairs: list[Pair] = []
-        surfaces = {}
-        for name in self.study.searches:
-            evidence = self._evidence(name)
-            if evidence is not None:
-                pairs += self._match(name, evidence)
-                surfaces[name] = _surface(evidence.level_set)
-        return self._write(pairs, surfaces, time.time() - began)
+        self._pairs: list[Pair] = []
+        self._surfaces: dict[str, Any] = {}
+        steps = Steps(self.folder, self._steps())
+        run_cells(steps, self.folder, self.study.resources, self.progress)
+        return self._write(time.time() - began)
 
-    def _search(self) -> None:
+    def _steps(self) -> Iterator[CellSource]:
+        """The search, then the measurements of each search's pairs."""
         space = self.study.search_space.to_optuna()
         space = {name: space[name] for name in ALPHAS}
         arms = [self._arm(name, seeds, space) for name, seeds in self.study.searches.items()]
-        source = SearchedCells(self.folder, arms)
-        if source.num_left:
-            self.progress.phase("searching the contour")
-            self.progress.describe = self._best_so_far
-            run_cells(source, self.folder, self.study.resources, self.progress)
+        self.progress.phase("searching the contour", self._best_so_far)
+        yield SearchedCells(self.folder, arms)
+        self.progress.phase("measuring the pairs on fresh draws")
+        for name in self.study.searches:
+            evidence = self._evidence(name)
+            if evidence is not None:
+                yield from self._matching_steps(name, evidence)
+                self._surfaces[name] = _surface(evidence.level_set)
+
+    def _matching_steps(self, name: str, evidence: Evidence) -> Iterator[CellSource]:
+        seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
+        pairs = propose(evidence.level_set, self.study.pairs.along, seed)
+        self._pairs += pairs
+        if seed is None:
+            matching = match_mean(pairs, evidence, self.study)
+        else:
+            matching = match_seed(pairs, self.study)
+        requests = next(matching, None)
+        while requests is not None:
+            split = [self._split(request) for request in requests]
+            cells = [cell for group in split for cell in group]
+            missing = [cell for cell in cells if self.folder.load_cell(cell.id) is None]
+            yield FixedCells(self.folder, missing, self._slots)
+            try:
+                requests = matching.send([self._joined(group) for group in split])
+            except StopIteration:
+                return
 
     def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
         def cell(parameters: Mapping[str, Any]) -> Cell:
@@ -150,27 +169,6 @@ class DifficultyRun:
         evidence.fit()
         return evidence
 
-    def _match(self, name: str, evidence: Evidence) -> list[Pair]:
-        seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
-        pairs = propose(evidence.level_set, self.study.pairs.along, seed)
-        self.progress.phase("measuring the pairs on fresh draws")
-        self.progress.describe = lambda: None
-        if seed is None:
-            match_mean(pairs, evidence, self.study, self._measure)
-        else:
-            match_seed(pairs, self.study, self._measure)
-        return pairs
-
-    def _measure(self, requests: Sequence[Request]) -> list[Measured]:
-        """Measures requests as cells, split so that every slot has work."""
-        split = [self._split(request) for request in requests]
-        cells = [cell for group in split for cell in group]
-        missing = [cell for cell in cells if self.folder.load_cell(cell.id) is None]
-        if missing:
-            source = FixedCells(self.folder, missing, self._slots)
-            run_cells(source, self.folder, self.study.resources, self.progress)
-        return [self._joined(group) for group in split]
-
     def _split(self, request: Request) -> list[Cell]:
         seeds, size = request.seeds, self.study.size(request.start, pairs=True)
         chunk = -(-len(seeds) // max(1, min(len(seeds), 2 * self._slots)))
@@ -205,12 +203,10 @@ class DifficultyRun:
             table.add_row(label, *(f"{best.params[name]:.4g}" for name in ALPHAS), shown)
         return table
 
-    def _write(
-        self, pairs: list[Pair], surfaces: dict[str, dict[str, Any]], seconds: float
-    ) -> dict[str, Any]:
+    def _write(self, seconds: float) -> dict[str, Any]:
         table = self._table()
         self.folder.write_text("trials.csv", table.to_csv(index=False))
-        rows = [pair.to_dict(self.study) for pair in pairs]
+        rows = [pair.to_dict(self.study) for pair in self._pairs]
         target = self.study.target.model_dump()
         head = {"study": self.folder.path.parent.name, "run": self.folder.path.name}
         self.folder.write_text(
@@ -222,7 +218,7 @@ class DifficultyRun:
                 }
             ),
         )  # fmt: skip
-        self.folder.write_json("contour.json", surfaces)
+        self.folder.write_json("contour.json", self._surfaces)
         summary = {
             **head,
             "kind": self.study.kind,
