@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from lrray.config import load_yaml, parse
@@ -37,6 +38,7 @@ def load_facts(path: str | Path) -> Facts:
     return facts
 
 
+@cache
 def shipped_facts(dataset: str) -> Facts:
     """Facts of a shipped dataset.
 
