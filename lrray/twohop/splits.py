@@ -23,6 +23,8 @@ from lrray.twohop.rows import (
 )
 from lrray.twohop.shuffling import fixed_points, value_derangement
 
+_MAX_DRAWS = 10
+
 
 class BuildConfig(Settings):
     """What the rows of a dataset depend on, beside its facts."""
@@ -63,15 +65,35 @@ class Splits:
     first_hop: list[Row]
     attributes: dict[str, AttributeSplits]
 
+    @property
+    def fixed_points(self) -> int:
+        """Rows that kept a right answer, over all attributes and shuffles."""
+        splits = self.attributes.values()
+        return sum(row["fixed_point"] for split in splits for row in split.nocot_shuffled)
+
 
 def make_splits(facts: Facts, config: BuildConfig) -> Splits:
     """All rows of one dataset; equal for equal arguments, on every machine.
+
+    Where there are more entities than people, one draw of entities may give a single value to more
+    than half of them, and its answers cannot be shuffled without fixed points. Then entities are
+    drawn again, at most ten times, and the draw with the fewest fixed points is kept.
 
     Raises:
         LrrayError: there are fewer entities or names than people, or an attribute is certain for
             fewer than two of the people.
     """
-    owners = assign(facts, config)
+    draws = _MAX_DRAWS if len(facts.entities) > config.people else 1
+    best = _draw_splits(facts, config, 0)
+    for draw in range(1, draws):
+        if not best.fixed_points:
+            break
+        best = min(best, _draw_splits(facts, config, draw), key=lambda splits: splits.fixed_points)
+    return best
+
+
+def _draw_splits(facts: Facts, config: BuildConfig, draw: int) -> Splits:
+    owners = assign(facts, config, draw)
     return Splits(
         first_hop=[first_hop_row(facts, *owner, config.prompts) for owner in owners.items()],
         attributes={
@@ -80,7 +102,7 @@ def make_splits(facts: Facts, config: BuildConfig) -> Splits:
     )
 
 
-def assign(facts: Facts, config: BuildConfig) -> dict[str, Entity]:
+def assign(facts: Facts, config: BuildConfig, draw: int = 0) -> dict[str, Entity]:
     """Ties each person to an entity of their own.
 
     Entities are drawn from those whose facts are all certain; only when these are fewer than the
@@ -97,7 +119,7 @@ def assign(facts: Facts, config: BuildConfig) -> dict[str, Entity]:
             got=config.people,
             fix="ask for fewer people or add entities to a facts file of your own",
         )
-    rng = _rng(config.seed, facts.dataset)
+    rng = _rng(config.seed, facts.dataset, draw)
     drawn = sorted(facts.entities, key=lambda _: rng.random())
     if not config.include_uncertain:
         drawn.sort(key=lambda entity: not entity.is_certain)

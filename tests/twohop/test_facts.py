@@ -7,6 +7,7 @@ import yaml
 
 from lrray.errors import LrrayError, ManyErrors
 from lrray.twohop.facts import choose_facts, load_facts, shipped_datasets, shipped_facts
+from lrray.twohop.places import other_names
 from lrray.twohop.text import folded, stands_in
 
 SMALL = {
@@ -129,6 +130,11 @@ def test_countries_have_their_other_names_in_every_file(rivers):
         )
     )
     assert {"USA", "US", "United States"} <= set(facts.answers(facts.entities[0], "mouth"))
+
+
+def test_a_place_without_other_names_has_none():
+    assert other_names("country", "France") == ()
+    assert other_names("person", "Davy") == ()
 
 
 BROKEN = [

@@ -90,6 +90,12 @@ def test_a_value_on_more_than_half_the_rows_leaves_the_fewest_fixed_points(make_
     assert per_shuffle == {1: 3, 2: 3, 3: 3}
 
 
+def test_entities_are_drawn_again_where_another_draw_can_be_shuffled(make_facts):
+    facts = make_facts(*((f"Boat {i}", "Norway") for i in range(6)), ("Boat 7", "Peru"))
+    seeds = [make_splits(facts, BuildConfig(people=2, seed=seed)) for seed in range(20)]
+    assert sum(splits.fixed_points > 0 for splits in seeds) <= 4  # 14 of 20 without drawing again
+
+
 def test_aliases_count_as_the_same_value_when_shuffling(make_facts):
     facts = make_facts(
         ("Boat 1", "United States"),
