@@ -45,12 +45,29 @@ class Settings(BaseModel):
         return data
 
 
+# The scalars of YAML 1.2's core schema: 1e-3 is a number, while 'on', 'no', 010 and 1:30 are
+# not what YAML 1.1 makes of them. Tag, pattern, first characters.
+_SCALARS = (
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    ("merge", r"<<", "<"),
+)
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML with YAML 1.2 numbers (``1e-3`` is a float) and without duplicate keys."""
+    """Safe YAML 1.2 without duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str | int | float | bool):
                 if key in seen:
@@ -60,12 +77,24 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        text = self.construct_scalar(node)
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that YAML 1.1 or 1.2 would read as something else."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _SCALARS:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}",
+            re.compile(f"(?:{_pattern})$"),
+            ["" if character == "\0" else character for character in _first],
+        )
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
@@ -79,10 +108,12 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise LrrayError(str(path), "no such file", fix="check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise LrrayError(
-            str(path), f"cannot be read: {error}", fix="give a UTF-8 text file"
+            str(path), f"cannot be read: {error.strerror}", fix="give a readable text file"
         ) from None
+    except UnicodeDecodeError:
+        raise LrrayError(str(path), "is not UTF-8 text", fix="give a YAML file") from None
     data = parse_yaml(text, str(path))
     if data is None:
         raise LrrayError(str(path), "the file is empty", fix="write a mapping of settings")
@@ -99,7 +130,7 @@ def parse_yaml(text: str, where: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = f"{where}:{mark.line + 1}" if mark else where
+        line = f"{where}:{mark.line + 1}" if mark and "\n" in text else where
         raise LrrayError(
             line, f"not readable as YAML: {error.problem}", fix="mend this line"
         ) from None
@@ -109,8 +140,8 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def dump_yaml(data: Any) -> str:
-    """YAML text that reads back equal: keys in order, floats as ``1.0e-03`` never as text."""
-    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    """YAML text that :func:`parse_yaml` reads back equal, keys in order."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return text
 
 
@@ -120,30 +151,42 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
     Raises:
         LrrayError: a word is not ``key=value`` or its path leads through something not a mapping.
     """
-    result: dict[str, Any] = _copy(data)
+    result = dict(data)
     for word in overrides:
         path, equals, text = word.partition("=")
-        if not equals or not path.strip():
+        if not equals or not all(path.strip().split(".")):
             raise LrrayError(word, "an override must be key=value", fix="e.g. target.value=0.8")
-        keys = path.strip().split(".")
-        target = result
-        for position, key in enumerate(keys[:-1]):
-            target = target.setdefault(key, {})
-            if not isinstance(target, dict):
-                raise LrrayError(
-                    word,
-                    f"{'.'.join(keys[: position + 1])} must be a mapping",
-                    got=target,
-                    fix="override it whole",
-                )
-        target[keys[-1]] = parse_yaml(text, word)
+        result = set_key(result, path.strip(), parse_yaml(text, word), word)
     return result
 
 
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
+def set_key(data: Mapping[str, Any], path: str, value: Any, where: str) -> dict[str, Any]:
+    """Returns a copy of ``data`` with the key at a dotted ``path`` set; ``data`` is left alone.
+
+    Raises:
+        LrrayError: the path leads through something that is not a mapping.
+    """
+    key, dot, rest = path.partition(".")
+    if not dot:
+        return {**data, key: value}
+    inner = data.get(key, {})
+    if not isinstance(inner, Mapping):
+        raise LrrayError(where, f"{key} must be a mapping", got=inner, fix="override it whole")
+    return {**data, key: set_key(inner, rest, value, where)}
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """Key path, old and new value wherever two settings differ; None stands for a missing one."""
+    if old == new:
+        return []
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return [(path, old, new)]
+    keys = [*old, *(key for key in new if key not in old)]
+    return [
+        change
+        for key in keys
+        for change in differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    ]
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -181,9 +224,25 @@ def _translate(item: Any, where: str) -> LrrayError:
             _join(where, path), "this key is required", fix=f"add '{path.split('.')[-1]}: …'"
         )
     rule = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return LrrayError(
-        _join(where, path), rule[:1].lower() + rule[1:], got=item["input"], fix=_fix(item)
-    )
+    rule, fix = _KINDS.get(item["type"], (rule[:1].lower() + rule[1:], _fix(item)))
+    return LrrayError(_join(where, path), rule, got=item["input"], fix=fix)
+
+
+_MAPPING = ("must be a mapping", "write 'key: value' lines")
+_LIST = ("must be a list", "write [a, b]")
+_BOOLEAN = ("must be true or false", "write true or false")
+_INTEGER = ("must be a whole number", "write e.g. 4")
+_NUMBER = ("must be a finite number", "write e.g. 0.1")
+_KINDS = {
+    "model_type": _MAPPING, "dict_type": _MAPPING, "mapping_type": _MAPPING,
+    "tuple_type": _LIST, "list_type": _LIST,
+    "bool_type": _BOOLEAN, "bool_parsing": _BOOLEAN,
+    "int_type": _INTEGER, "int_parsing": _INTEGER, "int_from_float": _INTEGER,
+    "float_type": _NUMBER, "float_parsing": _NUMBER, "finite_number": _NUMBER,
+    "string_type": ("must be text", "put it in quotes"),
+    "string_too_short": ("must not be empty", "give it a name"),
+}  # fmt: skip
+"""Rule and fix by pydantic's name of the mistake, where its own words are not a user's."""
 
 
 def _join(where: str, path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 _NOTHING = object()
 
@@ -28,6 +29,10 @@ class LrrayError(Exception):
         self.got = got if self.has_value else None
         super().__init__(self.line())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions pickle their ``args`` alone; errors must come back whole from a worker.
+        return _restored, (type(self), self.args, self.__dict__)
+
     def line(self) -> str:
         """The whole message on one line."""
         text = f"{self.where}: {self.rule}" if self.where else self.rule
@@ -43,11 +48,19 @@ class ManyErrors(LrrayError):
 
     def __init__(self, errors: list[LrrayError]) -> None:
         self.errors = errors
+        self.where, self.rule, self.fix = "", f"{len(errors)} mistakes", ""
+        self.has_value, self.got = False, None
         Exception.__init__(self, "\n".join(str(error) for error in errors))
 
     def line(self) -> str:
         """All messages, a line each."""
         return str(self)
+
+
+def _restored(kind: type[LrrayError], args: tuple[Any, ...], state: dict[str, Any]) -> LrrayError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 def shorten(value: object, limit: int = 80) -> str:
