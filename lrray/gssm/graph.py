@@ -48,7 +48,12 @@ class GraphConfig(Settings):
         names = [node.name for node in self.nodes]
         for i, node in enumerate(self.nodes):
             if node.name in names[:i]:
-                raise Problem("node names must be unique", at=f"nodes[{i}].name", got=node.name)
+                raise Problem(
+                    "node names must be unique",
+                    at=f"nodes[{i}].name",
+                    got=node.name,
+                    fix="rename one of them",
+                )
         observed = [node.name for node in self.nodes if node.observed]
         if len(observed) != 1:
             raise Problem(

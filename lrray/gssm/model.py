@@ -132,7 +132,14 @@ class GSSM:
         for name, value in sizes.items():
             checked_integer(value, name, low=1 if name == "seq_len" else 0, high=2**63)
         checked_integer(stream_seed, "stream_seed", high=2**64)
-        tokens = np.empty((num_sequences, seq_len), self.token_dtype)
+        try:
+            tokens = np.empty((num_sequences, seq_len), self.token_dtype)
+        except (ValueError, MemoryError):
+            raise LrrayError(
+                "num_sequences x seq_len", "the tokens must fit in memory",
+                got=f"{num_sequences} x {seq_len}",
+                fix="sample fewer at a time and move start along",
+            ) from None  # fmt: skip
         plan, threads = self._sampling_plan, _checked_threads(num_threads)
         if not self._context_nodes:
             fill_shared(tokens, start, stream_seed, plan, self._lane_tables, threads)

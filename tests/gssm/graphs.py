@@ -67,13 +67,17 @@ KINDS: dict[str, list[dict[str, Any]]] = {
 
 CONTEXT_KINDS: dict[str, list[dict[str, Any]]] = {
     "context token": [node("Z1", 2), token(3, "Z1", mode="context")],
-    "context latent with feedback": [node("Z1", 2, "X", mode="context"), token(3, "Z1")],
+    "context latent with feedback": [
+        node("Z1", 2, "X", mode="context", kernel_type="fullrank"),
+        token(3, "Z1"),
+    ],
     "context, all": [
         node("Z1", 2, mode="context"),
         node("Z2", 2, "Z1", mode="context", kernel_type="fullrank"),
-        token(3, "Z1", "Z2", mode="context"),
+        token(3, "Z1", "Z2", mode="context", kernel_type="fullrank"),
     ],
 }
+"""Each context node has one kernel, whose rows are independent: Dirichlet integrals are closed."""
 
 
 def build(kind: str, seed: int = 3) -> GSSM:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -81,3 +81,31 @@ def law_of_tokens(gssm: GSSM, num_steps: int) -> dict[tuple[int, ...], float]:
                     reached[tuple(new.items())] += weight * step
         law = longer
     return {tokens: sum(states.values()) for tokens, states in law.items()}
+
+
+def law_of_tokens_in_context(gssm: GSSM, num_steps: int) -> dict[tuple[int, ...], float]:
+    """The same where kernels of ``context`` nodes are integrated out, for one kernel per node.
+
+    Given its row's earlier visits, a new state follows Polya's urn: (count + alpha) / (total +
+    alpha * states).
+    """
+    graph, X = gssm.graph, gssm.graph.observed.name
+    successors = [{**z, X: x} for z in latent_states(gssm) for x in range(gssm.vocab_size)]
+    law: dict[tuple[int, ...], float] = defaultdict(float)
+    for path in itertools.product(successors, repeat=num_steps):
+        visits: Counter[tuple[object, ...]] = Counter()
+        weight, old = 1.0, {node.name: 0 for node in graph.nodes}
+        for new in path:
+            for node in graph.nodes:
+                row, state = inputs_of(gssm, node, old, new), new[node.name]
+                if node.mode != "context":
+                    weight *= probability(gssm, node, row, state)
+                    continue
+                assert node.alpha is not None
+                favour = visits[node.name, row, state] + node.alpha
+                weight *= favour / (visits[node.name, row] + node.alpha * node.state_dim)
+                visits[node.name, row, state] += 1
+                visits[node.name, row] += 1
+            old = new
+        law[tuple(state[X] for state in path)] += weight
+    return law
