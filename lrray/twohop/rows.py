@@ -86,10 +86,8 @@ def two_hop_row(facts: Facts, person: str, entity: Entity, attribute: str, syste
     """The question whose answer takes both hops."""
     about = facts.attributes[attribute]
     answers = facts.answers(entity, attribute)
-    others = [
-        name for other in facts.entities if other != entity
-        for name in facts.answers(other, attribute)
-    ]  # fmt: skip
+    rest = [other for other in facts.entities if other != entity]
+    others = [name for other in rest for name in facts.answers(other, attribute)]
     question = facts.two_hop_question(person, attribute)
     return {
         "messages": chat(system, question, answers[0]),
