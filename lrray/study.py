@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,7 @@ from lrray.errors import LrrayError
 
 if TYPE_CHECKING:
     from lrray.studies.folder import RunFolder
-    from lrray.studies.spec import StudyBase
+    from lrray.studies.grid import GridPoint
 
 INTERRUPTED = 130
 
@@ -36,9 +37,15 @@ def study(
         bool, typer.Option("--resume", help="Continue the newest run; start one if there is none.")
     ] = False,
     address: Annotated[str, typer.Option(help="Ray cluster: local, auto, or HOST:PORT.")] = "local",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: run failed cells again.")
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print what would run, and start nothing.")
     ] = False,
+    wandb: Annotated[
+        str | None, typer.Option(help="Show every cell as a W&B run: offline or online.")
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
 ) -> None:
     """Run a study: search, measure, and write tables and figures to results/NAME/RUN.
@@ -51,17 +58,46 @@ def study(
         return
     if name is None:
         raise LrrayError("NAME", "name a study", fix="lrray study difficulty, or --list")
-    from lrray.config import parse
+    from lrray.studies.grid import expand
     from lrray.studies.kinds import known_kinds, load_kind
     from lrray.studies.spec import read_study, study_kind
 
-    data, path = read_study(name, overrides or [])
+    extra = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
+    data, path = read_study(name, [*(overrides or []), *extra])
     kind = study_kind(data, path, known_kinds())
-    settings = parse(load_kind(kind).Study, data, str(path))
+    request = Request(
+        name=path.stem,
+        kind=kind,
+        grid=data.get("grid"),
+        points=expand(data, load_kind(kind).Study, str(path)),
+        out=out,
+        resume=resume,
+        retry_failed=retry_failed,
+        address=address,
+    )
     if plan:
-        _show_plan(kind, settings, console)
+        _show_plan(request, console)
         return
-    raise typer.Exit(_run(kind, path.stem, settings, out, resume, address, console))
+    raise typer.Exit(_run(request, console))
+
+
+@dataclass(frozen=True)
+class Request:
+    """A checked study and how it is to be run."""
+
+    name: str
+    kind: str
+    grid: Any
+    points: list[GridPoint]
+    out: Path
+    resume: bool
+    retry_failed: bool
+    address: str
+
+    def resolved(self) -> dict[str, Any]:
+        """The study with every default written out, and its grid."""
+        settings = self.points[0].study.model_dump(mode="json", exclude_none=True)
+        return settings if self.grid is None else {**settings, "grid": self.grid}
 
 
 def _show_list(console: Console) -> None:
@@ -77,76 +113,101 @@ def _show_list(console: Console) -> None:
     console.print(table)
 
 
-def _show_plan(kind: str, settings: StudyBase, console: Console) -> None:
-    from importlib import import_module
-
+def _show_plan(request: Request, console: Console) -> None:
     from rich.table import Table
 
     from lrray.gssm.model import default_threads
+    from lrray.studies.folder import latest_run
+    from lrray.studies.kinds import load_runner
     from lrray.studies.progress import duration
 
-    plan = import_module(f"lrray.studies.{kind}.run").plan(settings)
-    seconds = plan.pop("core_seconds")
+    plan = load_runner(request.kind).plan(request.points, latest_run(request.out, request.name))
+    study = request.points[0].study
+    resources, cores = study.resources, default_threads()
+    core_seconds, cell_seconds = plan.pop("core_seconds"), plan.pop("cell_seconds")
     table = Table("plan", "", show_header=False, box=None)
-    table.add_row("question", settings.question)
+    table.add_row("question", study.question)
     for key, value in plan.items():
         table.add_row(key, str(value))
-    resources = settings.resources
-    table.add_row("each cell takes", f"{resources.cpu:g} CPU, {resources.gpu:g} GPU")
-    cores = default_threads()
-    table.add_row("work", f"{duration(seconds)} of one core")
-    # Starting Ray and drawing the figure take about ten seconds whatever the study.
-    estimate = duration(10 + seconds / cores * resources.cpu)
-    table.add_row("estimated time here", f"about {estimate} on {cores} cores")
+    gpus = resources.gpu * resources.workers
+    cpus = resources.cpu * resources.workers
+    table.add_row("each cell takes", f"{cpus:g} CPU, {gpus:g} GPU")
+    if cell_seconds is None:
+        table.add_row("estimated time", "unknown until a first cell of this study has run")
+    else:
+        table.add_row("work", f"{duration(core_seconds)} of one core")
+        # Starting Ray and drawing figures take about ten seconds whatever the study.
+        here = duration(10 + core_seconds / cores)
+        table.add_row("estimated time here", f"about {here} on {cores} cores")
+        if gpus:
+            hours = cell_seconds * gpus / 3600
+            table.add_row("GPU-hours", f"{hours:.1f}")
+            if resources.price_per_gpu_hour is not None:
+                table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
     console.print(table)
 
 
-def _run(
-    kind: str, name: str, settings: StudyBase, out: Path, resume: bool, address: str,
-    console: Console,
-) -> int:  # fmt: skip
+def _run(request: Request, console: Console) -> int:
     from lrray.studies.folder import RunFolder, latest_run
     from lrray.studies.lock import FolderLock
 
-    earlier = latest_run(out, name)
-    if earlier is not None and not resume and not (earlier.path / "summary.json").exists():
-        console.print(f"An unfinished run is there: {earlier.path} (--resume continues it).")
-    folder = earlier if resume and earlier is not None else RunFolder.create(out, name)
-    command = _command(name, out)
+    earlier = latest_run(request.out, request.name)
+    command = _resume_command(request)
+    if earlier is not None and not request.resume and not (earlier.path / "summary.json").exists():
+        console.print(f"An unfinished run is there: {earlier.path}. To continue it: {command}")
+    if request.resume and earlier is not None:
+        folder = earlier
+        _say_what_changed(earlier, request, console)
+    else:
+        folder = RunFolder.create(request.out, request.name)
     with FolderLock(folder.path), _sigterm_interrupts():
         try:
-            return _execute(kind, settings, folder, address, console)
+            return _execute(request, folder, console)
         except KeyboardInterrupt:
-            console.print(f"\nStopped. Finished work is in {folder.path}")
-            console.print(f"Continue with: {command}")
+            console.print(f"\nStopped. Finished work is in {folder.path}", soft_wrap=True)
+            console.print(f"Continue with: {command}", soft_wrap=True)
             return INTERRUPTED
 
 
-def _execute(
-    kind: str, settings: StudyBase, folder: RunFolder, address: str, console: Console
-) -> int:
+def _say_what_changed(earlier: RunFolder, request: Request, console: Console) -> None:
+    from lrray.config import differences, load_yaml
+
+    old = load_yaml(earlier.path / "study.yaml")
+    for path, before, after in differences(old, request.resolved()):
+        console.print(f"changed since that run: {path}: {before} → {after}", soft_wrap=True)
+
+
+def _execute(request: Request, folder: RunFolder, console: Console) -> int:
     from importlib import import_module
 
     from lrray.config import dump_yaml
     from lrray.studies.engine import start_ray
+    from lrray.studies.kinds import load_runner
     from lrray.studies.progress import Progress
     from lrray.studies.provenance import provenance
+    from lrray.studies.tracking import announce, closing_lines
 
-    console.print(f"[bold]{settings.question}[/bold]")
-    folder.write_text("study.yaml", dump_yaml(settings.model_dump(mode="json", exclude_none=True)))
+    console.print(f"[bold]{request.points[0].study.question}[/bold]")
+    folder.write_text("study.yaml", dump_yaml(request.resolved()))
     folder.write_json("provenance.json", provenance())
+    announce(folder, request.points[0].study.tracking)
     (folder.path / "summary.json").unlink(missing_ok=True)
+    runner = load_runner(request.kind)
+    figures: list[Path] = []
     with Progress(console, folder) as progress:
-        start_ray(address)
-        package = f"lrray.studies.{kind}"
-        summary = import_module(f"{package}.run").run(settings, folder, progress)
-        progress.phase("drawing figures")
-        figures = import_module(f"lrray.reports.{kind}").write_figures(folder.path)
-    good = import_module(f"{package}.show").show_summary(summary, settings, console)
+        start_ray(request.address)
+        summary = runner.run(request.points, folder, progress, request.retry_failed)
+        if request.kind == "difficulty":
+            progress.phase("drawing figures")
+            figures = import_module(f"lrray.reports.{request.kind}").write_figures(folder.path)
+    good = runner.show(summary, request.points, console)
     if summary["failed"]:
-        console.print(f"{summary['failed']} cells failed; see {folder.path / 'failures'}")
+        where = folder.path / "failures"
+        console.print(f"{summary['failed']} cells failed; see {where}", soft_wrap=True)
     for figure in figures:
         console.print(f"figure   {figure}", soft_wrap=True)
+    for line in closing_lines(folder):
+        console.print(line, soft_wrap=True)
     console.print(f"results  {folder.path}", soft_wrap=True)
     return 0 if good and not summary["failed"] else 1
 
@@ -165,9 +226,9 @@ class _sigterm_interrupts:  # noqa: N801
         raise KeyboardInterrupt
 
 
-def _command(name: str, out: Path) -> str:
-    place = "" if out == Path("results") else f" --out {out}"
-    return f"lrray study {name}{place} --resume"
+def _resume_command(request: Request) -> str:
+    place = "" if request.out == Path("results") else f" --out {request.out}"
+    return f"lrray study {request.name}{place} --resume"
 
 
 def run_app(app: Any) -> None:

@@ -92,7 +92,6 @@ def run_cells(
     folder: RunFolder,
     resources: Resources,
     progress: Progress,
-    max_failures: int = 1,
 ) -> None:
     """Runs every cell of a source; returns when all have ended, well or not.
 
@@ -102,7 +101,7 @@ def run_cells(
     from ray import tune
 
     limits = Limits(
-        max_failures=max_failures,
+        max_failures=resources.max_failures,
         time_limit_s=resources.time_limit_s,
         memory_gb=resources.memory_gb,
     )

@@ -143,6 +143,13 @@ class RunFolder:
             if record is not None:
                 yield record
 
+    def forget_failures(self) -> int:
+        """Drops the records of failed cells, so that they run again; returns how many."""
+        failed = [record["id"] for record in self.cells() if record["state"] == FAILED]
+        for cell_id in failed:
+            self.cell_path(cell_id).unlink()
+        return len(failed)
+
     def quarantine(self, path: Path) -> Path:
         """Moves a damaged file aside, out of every later reader's way."""
         target = self.path / "quarantine" / f"{path.name}.{secrets.token_hex(2)}"

@@ -1,7 +1,8 @@
 """The kinds of study, by the ``kind:`` of a study file.
 
-A kind is a module in this package that offers what :class:`Kind` lists. Modules load when a study
-of that kind is read or one of its cells runs, so that light cells stay light.
+A kind is a module that offers ``Study`` (its settings), ``CODE`` (the modules its results depend
+on) and ``run_cell(settings, context)``; a *runner* plans, runs and shows a study of that kind.
+Modules load when they are used, so that light cells stay light.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from lrray.studies.spec import StudyBase
+_GRID_RUNNER = "lrray.studies.cell_grid"
 
-_MODULES = {"difficulty": "lrray.studies.difficulty"}
+_KINDS = {
+    "difficulty": ("lrray.studies.difficulty", "lrray.studies.difficulty.run"),
+    "function": ("lrray.studies.function", _GRID_RUNNER),
+}
+"""Kind -> its module and its runner."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +32,16 @@ class CellContext:
     """Adds a point to the cell's curves, e.g. ``{"step": 100, "loss_bits": 2.1}``."""
 
 
-class Kind(Protocol):
-    """What the module of a kind offers."""
-
-    Study: type[StudyBase]
-    """The checked settings of its study files."""
-
-    def run_cell(self, settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
-        """Computes one cell in a worker; returns plain data."""
-
-
 def known_kinds() -> list[str]:
     """Names of all kinds."""
-    return list(_MODULES)
+    return list(_KINDS)
 
 
 def load_kind(name: str) -> Any:
-    """The module of a kind."""
-    return import_module(_MODULES[name])
+    """The module of a kind: ``Study``, ``CODE``, ``run_cell``."""
+    return import_module(_KINDS[name][0])
+
+
+def load_runner(name: str) -> Any:
+    """The module that runs a kind: ``plan``, ``run``, ``show``."""
+    return import_module(_KINDS[name][1])

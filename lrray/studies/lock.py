@@ -81,6 +81,16 @@ class FolderLock:
                 return
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a living driver works in the folder; only reads."""
+    path = folder / "lock.json"
+    try:
+        age_s = time.time() - path.stat().st_mtime
+        return not _is_stale(json.loads(path.read_text()), age_s)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
 def _self_description() -> dict[str, Any]:
     pid = os.getpid()
     return {"host": os.uname().nodename, "pid": pid, "started": _process_start(pid)}

@@ -112,6 +112,7 @@ class Progress:
             self.console.print(f"{self._phase}: {ended} of {total}{'  ' + note if note else ''}")
 
     def _write_status(self, source: CellSource, ended: int, total: int) -> None:
+        """``ended`` and ``total`` count this phase; ``done`` and ``failed`` the whole run."""
         now = time.time()
         if self._folder is None or (now - self._last_status < STATUS_S and ended < total):
             return
@@ -122,8 +123,8 @@ class Progress:
             for cell in cells
         ]
         status = {
-            "phase": self._phase, "done": source.num_done, "failed": source.num_failed,
-            "total": total, "running": running, "updated_at": now,
+            "phase": self._phase, "ended": ended, "total": total, "done": source.num_done,
+            "failed": source.num_failed, "running": running, "updated_at": now,
         }  # fmt: skip
         self._folder.write_json("status.json", status)
 

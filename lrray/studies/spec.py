@@ -11,8 +11,17 @@ from pydantic import Field, model_validator
 from lrray.config import Problem, Settings, apply_overrides, load_yaml
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.locate import find_beside, find_study
+from lrray.studies.space import SearchSpace
+from lrray.studies.tracking import Tracking
 
 SamplerName = Literal["level_set", "tpe", "gp", "random", "grid"]
+
+
+SeedSetting = (
+    Annotated[int, Field(ge=1)]
+    | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+)
+"""A number of seeds, or the seeds themselves."""
 
 
 class Resources(Settings):
@@ -28,6 +37,12 @@ class Resources(Settings):
     """Time limit of a cell."""
     max_concurrent: Annotated[int, Field(ge=1)] | None = None
     """Most cells that run at once; None: as many as fit."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Processes per cell; above 1 the cell trains in parallel, each worker with its own CPUs."""
+    max_failures: Annotated[int, Field(ge=0)] = 1
+    """Times a cell that raised is tried again before it counts as failed."""
+    price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = None
+    """For the cost in ``--plan``."""
 
 
 class Search(Settings):
@@ -42,7 +57,7 @@ class Search(Settings):
 
 
 class StudyBase(Settings):
-    """What every study file holds."""
+    """What every study file holds; beside it ``grid:`` (see :mod:`lrray.studies.grid`)."""
 
     kind: str
     """Which kind of study the file describes."""
@@ -52,18 +67,53 @@ class StudyBase(Settings):
     """What is expected, written before the run."""
     resources: Resources = Resources()
     """What one cell needs."""
+    tracking: Tracking = Tracking()
+    """Where cells are shown beside the results folder."""
+
+
+class CellSearch(Search):
+    """A search over settings of a cell, for one number of its result."""
+
+    sampler: Literal["tpe", "gp", "random", "grid"] = "tpe"
+    """One of Optuna's."""
+    metric: str
+    """Name of the number in the cell's result (and in its curves, for a scheduler)."""
+    mode: Literal["min", "max"] = "min"
+    """Whether smaller or larger is better."""
+    seeds: SeedSetting = (0,)
+    """Seeds that each trial repeats; it is judged by their mean."""
+    scheduler: Literal["none", "asha", "median"] = "none"
+    """Stops bad trials early, judged by ``metric`` in their curves over ``step``."""
+    max_step: Annotated[int, Field(ge=1)] = 100
+    """Largest ``step`` of a curve, for the scheduler."""
+
+
+class CellStudy(StudyBase):
+    """A study whose every grid point is one cell, or one search over cells."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the cell; usually an axis of the grid."""
+    search_space: SearchSpace | None = None
+    """Settings to search at every grid point."""
+    search: CellSearch | None = None
+    """How to search them."""
+
+    @model_validator(mode="after")
+    def _search_and_space_go_together(self) -> CellStudy:
+        if (self.search is None) != (self.search_space is None):
+            missing = "search" if self.search is None else "search_space"
+            raise Problem("search and search_space go together", at=missing, fix=f"add {missing}:")
+        return self
+
+    def cell_settings(self) -> dict[str, Any]:
+        """Everything that the cell's result depends on, as plain data."""
+        around = {"question", "hypothesis", "resources", "tracking", "search", "search_space"}
+        return self.model_dump(mode="json", exclude={*around, "kind"})
 
 
 def seed_list(seeds: int | tuple[int, ...]) -> tuple[int, ...]:
     """``4`` as ``(0, 1, 2, 3)``; a list as it is."""
     return tuple(range(seeds)) if isinstance(seeds, int) else seeds
-
-
-SeedSetting = (
-    Annotated[int, Field(ge=1)]
-    | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-)
-"""A number of seeds, or the seeds themselves."""
 
 
 class HasSeeds(Settings):

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
+from lrray.statistics import summarize
 from lrray.studies.folder import RunFolder, write_atomic
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import CellContext, load_kind
+from lrray.studies.tracking import tracked
 
 WATCH_S = 0.5
 """How often the watchdog looks at the time and the memory of a running cell."""
@@ -43,7 +45,8 @@ def trial(config: Mapping[str, Any]) -> None:
     limits = Limits(**config["limits"])
     cells = [Cell(**data) for data in config["cells"]]
     for cell in cells:
-        run_durably(cell, folder, limits)
+        with tracked(cell, folder):
+            run_durably(cell, folder, limits)
     tune.report({"cells_done": len(cells)})
 
 
@@ -86,11 +89,26 @@ def _compute(cell: Cell, folder: RunFolder) -> dict[str, Any]:
         checkpoint=folder.path / "checkpoints" / cell.id,
         log=partial(folder.append_metrics, cell.id),
     )
-    result: dict[str, Any] = load_kind(cell.kind).run_cell(cell.settings, context)
+    result = _run(cell, context)
     for path, value in _numbers(result):
         if not math.isfinite(value):
             raise ValueError(f"the result's {path} is {value}: the computation diverged")
     return result
+
+
+def _run(cell: Cell, context: CellContext) -> dict[str, Any]:
+    """Runs a cell once, or over a list of seeds and averages."""
+    run_cell = load_kind(cell.kind).run_cell
+    seeds = cell.settings.get("seed")
+    if not isinstance(seeds, list):
+        return dict(run_cell(cell.settings, context))
+    results = [run_cell({**cell.settings, "seed": seed}, context) for seed in seeds]
+    merged: dict[str, Any] = {"num_seeds": len(seeds)}
+    for name in (key for key, value in results[0].items() if isinstance(value, int | float)):
+        statistics = summarize([result[name] for result in results])
+        merged[name], merged[f"{name}_se"] = statistics.mean, statistics.standard_error
+        merged.setdefault("per_seed", {})[name] = [result[name] for result in results]
+    return merged
 
 
 def _numbers(data: Any, path: str = "") -> Iterable[tuple[str, float]]:

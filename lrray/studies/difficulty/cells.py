@@ -12,6 +12,9 @@ from lrray.gssm import GraphConfig
 from lrray.studies.identity import Cell, code_version
 from lrray.studies.kinds import CellContext
 
+CODE = ("lrray.gssm", "lrray.difficulty.compressors", "lrray.difficulty.estimate")
+"""What a cell's result depends on."""
+
 
 def make_cell(
     graph: GraphConfig, alphas: Sequence[float], seeds: Sequence[int], size: SampleSize
@@ -26,9 +29,7 @@ def make_cell(
             "size": {**asdict(size), "compressors": list(size.compressors)},
         },
         axes={"alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
-        code=code_version(
-            "lrray.gssm", "lrray.difficulty.compressors", "lrray.difficulty.estimate"
-        ),
+        code=code_version(*CODE),
     )
 
 

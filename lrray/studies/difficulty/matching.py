@@ -16,7 +16,7 @@ from lrray.studies.difficulty.settings import DifficultyStudy
 FRESH_START = 1_000_000
 """Index of the first fresh sequence where a seed's own graph is measured again."""
 
-_NUM_TRIES = 12
+NUM_TRIES = 12
 """Alphas tried around the contour for each seed's own graph: near-by alphas draw other kernels."""
 
 
@@ -224,7 +224,7 @@ def _seed(pair: Pair) -> int:
 def _around(pair: Pair, round_: int, study: DifficultyStudy) -> list[tuple[float, float]]:
     """Places spread evenly around a pair along its axis, other ones in every round."""
     reach = 0.05 * (round_ + 1)
-    offsets = np.linspace(-reach, reach, _NUM_TRIES + round_) * (1 + 0.01 * round_)
+    offsets = np.linspace(-reach, reach, NUM_TRIES + round_) * (1 + 0.01 * round_)
     places = []
     for offset in offsets:
         alphas = list(pair.alphas)

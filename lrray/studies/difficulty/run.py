@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from lrray.difficulty.level_set import LevelSet
 from lrray.gssm import GSSM
 from lrray.studies.difficulty.cells import make_cell
 from lrray.studies.difficulty.matching import (
+    NUM_TRIES,
     Evidence,
     Measured,
     Pair,
@@ -31,8 +32,10 @@ from lrray.studies.difficulty.matching import (
     propose,
 )
 from lrray.studies.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.studies.difficulty.show import show
 from lrray.studies.engine import num_slots, run_cells
-from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.folder import DONE, FAILED, RunFolder
+from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
 from lrray.studies.progress import Progress
 from lrray.studies.search import (
@@ -45,73 +48,89 @@ from lrray.studies.search import (
 )
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
 
-SUMMARY = "summary.json"
 
-
-def plan(study: DifficultyStudy) -> dict[str, Any]:
+def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, Any]:
     """What a run would do: trials, kernel draws, and seconds of one core (one draw is timed)."""
+    trials = draws = 0
+    seconds = 0.0
+    for point in points:
+        study: DifficultyStudy = point.study
+        own_trials = study.search.num_trials * len(study.searches)
+        seeds = len(next(iter(study.searches.values())))
+        num_pairs = 2 + study.pairs.along
+        if study.match == "mean":
+            pair_draws = 2 * num_pairs * study.pairs.num_seeds
+        else:
+            pair_draws = (NUM_TRIES + 1) * num_pairs * len(study.searches)
+        own_draws = own_trials * seeds + pair_draws
+        seconds += own_draws * _draw_seconds(study)
+        trials, draws = trials + own_trials, draws + own_draws
+    rows = {"grid points": len(points)} if len(points) > 1 else {}
+    cpu = points[0].study.resources.cpu
+    return {
+        **rows, "trials": trials, "kernel draws in all": draws,
+        "core_seconds": seconds * cpu, "cell_seconds": seconds,
+    }  # fmt: skip
+
+
+def _draw_seconds(study: DifficultyStudy) -> float:
+    """Time of one kernel draw on one core, in the middle of the search space."""
     bounds = study.bounds
     middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
     graph = study.graph.with_alphas(float(middle[0]), float(middle[1]))
-    measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
+    measure_draw(GSSM(graph, 0), study.size(), num_threads=1)  # compiles
     began = time.perf_counter()
     measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
-    per_draw = time.perf_counter() - began
-    trials = study.search.num_trials * len(study.searches)
-    num_pairs = 2 + study.pairs.along
-    if study.match == "mean":
-        pair_draws = 2 * num_pairs * study.pairs.num_seeds
-    else:
-        pair_draws = 13 * num_pairs * len(study.searches)
-    draws = trials * len(next(iter(study.searches.values()))) + pair_draws
-    return {
-        "trials": trials,
-        "seeds per trial": len(next(iter(study.searches.values()))),
-        "kernel draws in all": draws,
-        "core_seconds": draws * per_draw,
-    }
+    return time.perf_counter() - began
 
 
-@dataclass
-class DifficultyRun:
-    """One run of a study in its folder."""
+class PointRun:
+    """The search and the pairs of one grid point.
 
-    study: DifficultyStudy
-    folder: RunFolder
-    progress: Progress
+    Args:
+        point: its axes and its study.
+        folder: the run's folder, shared with the other points.
+        progress: shows what is being done.
+        storage: the journal of all searches.
+        slots: cells that fit on the cluster at once.
+    """
 
-    def __post_init__(self) -> None:
-        self._storage: JournalStorage = open_journal(self.folder)
-        self._slots = 1
+    def __init__(
+        self,
+        point: GridPoint,
+        folder: RunFolder,
+        progress: Progress,
+        storage: JournalStorage,
+        slots: int,
+    ) -> None:
+        self.point, self.study = point, point.study
+        self.folder, self.progress = folder, progress
+        self.pairs: list[Pair] = []
+        self.surfaces: dict[str, Any] = {}
+        self._storage, self._slots = storage, slots
 
-    def run(self) -> dict[str, Any]:
-        """Runs what is not there yet and writes all results; returns the summary."""
-        began = time.time()
-        self._slots = num_slots(self.study.resources)
-        self._pairs: list[Pair] = []
-        self._surfaces: dict[str, Any] = {}
-        steps = Steps(self.folder, self._steps())
-        run_cells(steps, self.folder, self.study.resources, self.progress)
-        return self._write(time.time() - began)
+    def _name(self, search: str) -> str:
+        """Name of a search among those of all points."""
+        return f"{self.point.label} {search}".strip()
 
-    def _steps(self) -> Iterator[CellSource]:
+    def steps(self) -> Iterator[CellSource]:
         """The search, then the measurements of each search's pairs."""
         space = self.study.search_space.to_optuna()
         space = {name: space[name] for name in ALPHAS}
         arms = [self._arm(name, seeds, space) for name, seeds in self.study.searches.items()]
-        self.progress.phase("searching the contour", self._best_so_far)
+        self.progress.phase(self._name("searching the contour"), self._best_so_far)
         yield SearchedCells(self.folder, arms)
-        self.progress.phase("measuring the pairs on fresh draws")
+        self.progress.phase(self._name("measuring the pairs on fresh draws"))
         for name in self.study.searches:
             evidence = self._evidence(name)
             if evidence is not None:
                 yield from self._matching_steps(name, evidence)
-                self._surfaces[name] = _surface(evidence.level_set)
+                self.surfaces[self._name(name)] = _surface(evidence.level_set)
 
     def _matching_steps(self, name: str, evidence: Evidence) -> Iterator[CellSource]:
         seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
         pairs = propose(evidence.level_set, self.study.pairs.along, seed)
-        self._pairs += pairs
+        self.pairs += pairs
         if seed is None:
             matching = match_mean(pairs, evidence, self.study)
         else:
@@ -132,11 +151,12 @@ class DifficultyRun:
             alphas = [parameters[key] for key in ALPHAS]
             return make_cell(self.study.graph, alphas, seeds, self.study.size())
 
-        if name not in optuna.get_all_study_names(self._storage):
-            refill(self._storage, name, space, self._finished(cell))
+        full = self._name(name)
+        if full not in optuna.get_all_study_names(self._storage):
+            refill(self._storage, full, space, self._finished(cell))
         sampler = make_sampler(self.study.search, space, self.study.target.value)
         return open_arm(
-            self.folder, self._storage, name, self.study.search, sampler, space, cell, self._score
+            self.folder, self._storage, full, self.study.search, sampler, space, cell, self._score
         )
 
     def _finished(self, cell: Any) -> Iterable[tuple[Mapping[str, float], Mapping[str, float]]]:
@@ -159,7 +179,7 @@ class DifficultyRun:
         return {key: float(value) for key, value in numbers.items() if value is not None}
 
     def _evidence(self, name: str) -> Evidence | None:
-        trials = finished_trials(self._storage, name)
+        trials = finished_trials(self._storage, self._name(name))
         if len(trials) < 3:
             return None
         values = np.array([trial.user_attrs["difficulty"] for trial in trials])
@@ -190,7 +210,7 @@ class DifficultyRun:
         close = [
             trial
             for name in self.study.searches
-            for trial in finished_trials(self._storage, name)
+            for trial in finished_trials(self._storage, self._name(name))
             if trial.value is not None and trial.value <= max(3 * target.tolerance, 0.02)
         ]
         if not close:
@@ -203,50 +223,16 @@ class DifficultyRun:
             table.add_row(label, *(f"{best.params[name]:.4g}" for name in ALPHAS), shown)
         return table
 
-    def _write(self, seconds: float) -> dict[str, Any]:
-        table = self._table()
-        self.folder.write_text("trials.csv", table.to_csv(index=False))
-        rows = [pair.to_dict(self.study) for pair in self._pairs]
-        target = self.study.target.model_dump()
-        head = {"study": self.folder.path.parent.name, "run": self.folder.path.name}
-        self.folder.write_text(
-            "pairs.yaml",
-            dump_yaml(
-                {
-                    **head, "graph": self.study.graph.to_dict(), "target": target,
-                    "match": self.study.match, "pairs": rows,
-                }
-            ),
-        )  # fmt: skip
-        self.folder.write_json("contour.json", self._surfaces)
-        summary = {
-            **head,
-            "kind": self.study.kind,
-            "question": self.study.question,
-            "hypothesis": self.study.hypothesis,
-            "target": target,
-            "match": self.study.match,
-            "pairs": rows,
-            "reached": bool(rows),
-            "range": [float(table["difficulty"].min()), float(table["difficulty"].max())],
-            "trials": len(table),
-            "failed": sum(record["state"] != DONE for record in self.folder.cells()),
-            "seeds_per_trial": len(next(iter(self.study.searches.values()))),
-            "cell_seconds": float(sum(record["seconds"] for record in self.folder.cells())),
-            "wall_seconds": seconds,
-        }
-        self.folder.write_json(SUMMARY, summary)
-        return summary
-
-    def _table(self) -> pd.DataFrame:
+    def rows(self) -> list[dict[str, Any]]:
         """One row per trial, in the order proposed."""
         rows = []
         for name, seeds in self.study.searches.items():
-            for trial in finished_trials(self._storage, name):
+            for trial in finished_trials(self._storage, self._name(name)):
                 own = {} if self.study.match == "mean" else {"seed": seeds[0]}
                 numbers = {k: v for k, v in trial.user_attrs.items() if k != OBJECTIVE}
-                rows.append({"trial": trial.number, **own, **trial.params, **numbers})
-        return pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
+                axes = dict(self.point.axes)
+                rows.append({**axes, "trial": trial.number, **own, **trial.params, **numbers})
+        return rows
 
 
 def _points(trials: list[FrozenTrial]) -> NDArray[np.float64]:
@@ -268,6 +254,54 @@ def _surface(level_set: LevelSet) -> dict[str, Any]:
     }
 
 
-def run(study: DifficultyStudy, folder: RunFolder, progress: Progress) -> dict[str, Any]:
-    """Runs a difficulty study; see :class:`DifficultyRun`."""
-    return DifficultyRun(study, folder, progress).run()
+def run(
+    points: Sequence[GridPoint], folder: RunFolder, progress: Progress, retry_failed: bool = False
+) -> dict[str, Any]:
+    """Runs what is not there yet, writes all results, returns the summary."""
+    began = time.time()
+    study: DifficultyStudy = points[0].study
+    slots = num_slots(study.resources)
+    if retry_failed:
+        folder.forget_failures()
+    storage = open_journal(folder)
+    runs = [PointRun(point, folder, progress, storage, slots) for point in points]
+    steps = chain.from_iterable(part.steps() for part in runs)
+    run_cells(Steps(folder, steps), folder, study.resources, progress)
+    return _write(runs, folder, time.time() - began)
+
+
+def _write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[str, Any]:
+    rows = [row for part in runs for row in part.rows()]
+    table = pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
+    folder.write_text("trials.csv", table.to_csv(index=False))
+    pairs = [
+        {**part.point.axes, **pair.to_dict(part.study)} for part in runs for pair in part.pairs
+    ]
+    study: DifficultyStudy = runs[0].study
+    target = study.target.model_dump()
+    head = {"study": folder.path.parent.name, "run": folder.path.name}
+    described = {"graph": study.graph.to_dict(), "target": target, "match": study.match}
+    folder.write_text("pairs.yaml", dump_yaml({**head, **described, "pairs": pairs}))
+    folder.write_json("contour.json", {k: v for part in runs for k, v in part.surfaces.items()})
+    records = list(folder.cells())
+    summary = {
+        **head,
+        "kind": study.kind,
+        "question": study.question,
+        "hypothesis": study.hypothesis,
+        "target": target,
+        "match": study.match,
+        "pairs": pairs,
+        "reached": bool(pairs),
+        "range": [float(table["difficulty"].min()), float(table["difficulty"].max())],
+        "trials": len(table),
+        "failed": sum(record["state"] == FAILED for record in records),
+        "seeds_per_trial": len(next(iter(study.searches.values()))),
+        "cell_seconds": float(sum(record["seconds"] for record in records)),
+        "wall_seconds": seconds,
+    }
+    folder.write_json("summary.json", summary)
+    return summary
+
+
+__all__ = ["plan", "run", "show"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -9,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lrray.studies.difficulty.settings import DifficultyStudy
+from lrray.studies.grid import GridPoint
 
 _UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
 
 
-def show_summary(summary: dict[str, Any], study: DifficultyStudy, console: Console) -> bool:
+def show(summary: dict[str, Any], points: Sequence[GridPoint], console: Console) -> bool:
     """Prints the table of matched pairs; returns whether all of them meet the target."""
+    study: DifficultyStudy = points[0].study
     target = study.target
     unit = _UNITS[target.metric]
     if not summary["pairs"]:
@@ -34,8 +37,9 @@ def show_summary(summary: dict[str, Any], study: DifficultyStudy, console: Conso
         table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
     for pair in summary["pairs"]:
         seed = "" if pair["seed"] is None else f" (seed {pair['seed']})"
+        axes = "".join(f"  {name}={pair[name]}" for name in points[0].axes)
         table.add_row(
-            pair["name"].replace("_", " ") + seed,
+            pair["name"].replace("_", " ") + seed + axes,
             f"{pair['alpha_X']:.4g}",
             f"{pair['alpha_Z']:.4g}",
             _with_error(pair, "gzip", 4),

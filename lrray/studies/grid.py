@@ -1,0 +1,137 @@
+"""Grids: axes of settings, expanded into points.
+
+::
+
+    grid:
+      seed: {start: 0, stop: 6}              # 0 … 5
+      model.hidden_size: [8, 32, 128]        # any key path of the study
+      zip:                                   # axes that move together
+        - {model.type: [llama, mamba], train.lr: [0.001, 0.002]}
+      exclude:                               # points left out
+        - {model.type: mamba, model.hidden_size: 8}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, TypeVar
+
+from lrray.config import parse, set_key
+from lrray.errors import LrrayError, did_you_mean
+from lrray.studies.spec import StudyBase
+
+Point = dict[str, Any]
+Study = TypeVar("Study", bound=StudyBase)
+
+_RESERVED = ("zip", "exclude")
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One point of a grid: what tells it from the others, and its study, resolved and checked."""
+
+    axes: Mapping[str, Any]
+    study: Any
+
+    @property
+    def label(self) -> str:
+        """``model.hidden_size=8 seed=0``; empty for the only point of a study without a grid."""
+        return " ".join(f"{name}={value}" for name, value in self.axes.items())
+
+
+def expand(data: Mapping[str, Any], model: type[Study], where: str) -> list[GridPoint]:
+    """Resolves a study at every point of its grid; one point where it has none.
+
+    Args:
+        data: the raw study.
+        model: its kind's settings class.
+        where: opens error lines, usually the file.
+
+    Raises:
+        LrrayError: the grid or the study at one of its points is wrong, or all are excluded.
+    """
+    grid = data.get("grid")
+    base = {key: value for key, value in data.items() if key != "grid"}
+    if grid is None:
+        return [GridPoint({}, parse(model, base, where))]
+    points = list(_points(grid, f"{where}: grid"))
+    if not points:
+        raise LrrayError(f"{where}: grid", "must keep at least one point", fix="exclude fewer")
+    return [GridPoint(point, _resolved(base, point, model, where)) for point in points]
+
+
+def _resolved(base: Mapping[str, Any], point: Point, model: type[Study], where: str) -> Study:
+    resolved = dict(base)
+    for path, value in point.items():
+        resolved = set_key(resolved, path, value, f"{where}: grid.{path}")
+    return parse(model, resolved, where)
+
+
+def _points(grid: Any, where: str) -> Iterator[Point]:
+    if not isinstance(grid, Mapping) or not (set(grid) - {"exclude"}):
+        raise LrrayError(where, "must name at least one axis", got=grid, fix="seed: [0, 1, 2]")
+    choices: list[list[Point]] = []
+    for name, values in grid.items():
+        if name not in _RESERVED:
+            choices.append([{name: value} for value in axis_values(values, f"{where}.{name}")])
+    for i, together in enumerate(_list_of_mappings(grid.get("zip", []), f"{where}.zip")):
+        choices.append(_zipped(together, f"{where}.zip[{i}]"))
+    _refuse_repeats(choices, where)
+    excluded = _list_of_mappings(grid.get("exclude", []), f"{where}.exclude")
+    names = [name for choice in choices for name in choice[0]]
+    for i, rule in enumerate(excluded):
+        for name in rule:
+            if name not in names:
+                fix = did_you_mean(name, names)
+                raise LrrayError(f"{where}.exclude[{i}]", f"{name!r} is not an axis", fix=fix)
+    for combination in product(*choices):
+        point = {name: value for part in combination for name, value in part.items()}
+        if not any(all(point[name] == value for name, value in rule.items()) for rule in excluded):
+            yield point
+
+
+def axis_values(values: Any, where: str) -> list[Any]:
+    """The values of one axis: a list, or ``{start, stop, step}`` with ``stop`` left out.
+
+    Raises:
+        LrrayError: it is neither, empty, or holds a value twice.
+    """
+    if isinstance(values, Mapping):
+        if not {"start", "stop"} <= set(values) <= {"start", "stop", "step"} or not all(
+            isinstance(value, int) for value in values.values()
+        ):
+            raise LrrayError(
+                where, "a range needs whole numbers", got=dict(values), fix="{start: 0, stop: 6}"
+            )
+        if values.get("step", 1) == 0:
+            raise LrrayError(where, "a range's step must not be 0", fix="leave it out")
+        values = list(range(values["start"], values["stop"], values.get("step", 1)))
+    if not isinstance(values, list) or not values:
+        raise LrrayError(where, "must be a list or a range of values", got=values, fix="[0, 1, 2]")
+    if any(value in values[:i] for i, value in enumerate(values)):
+        raise LrrayError(where, "values must be distinct", got=values, fix="name each once")
+    return values
+
+
+def _zipped(together: Mapping[str, Any], where: str) -> list[Point]:
+    columns = {name: axis_values(values, f"{where}.{name}") for name, values in together.items()}
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1:
+        got = {name: len(values) for name, values in columns.items()}
+        raise LrrayError(where, "axes that move together need equal lengths", got=got)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _list_of_mappings(value: Any, where: str) -> list[Mapping[str, Any]]:
+    if isinstance(value, list) and all(isinstance(item, Mapping) and item for item in value):
+        return value
+    raise LrrayError(where, "must be a list of mappings", got=value, fix="- {axis: value}")
+
+
+def _refuse_repeats(choices: list[list[Point]], where: str) -> None:
+    names = [name for choice in choices for name in choice[0]]
+    for name in names:
+        if names.count(name) > 1:
+            raise LrrayError(where, "an axis may stand only once", got=name, fix="name it once")

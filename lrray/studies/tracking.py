@@ -1,0 +1,235 @@
+"""Tracking: each cell as a W&B run and as TensorBoard files, where a study asks for them.
+
+The driver says in ``tracking.json`` of the run's folder what to track. A worker's cell is then
+followed by a thread that reads the cell's curves from its metrics file and its result from its
+cell file, and passes them on. So nothing that goes wrong out there reaches the cell: an outage
+costs a bounded wait at the cell's end and a line in ``tracking.log``. And because every follower
+starts at the first point, a resumed cell continues its run without gaps; points a run already has
+are left out by their step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from lrray.config import Settings
+from lrray.studies.folder import RunFolder
+from lrray.studies.identity import Cell
+from lrray.studies.sinks import Sink, TensorBoardSink, WandbMode, WandbSink
+
+SETTINGS_FILE, LOG_FILE = "tracking.json", "tracking.log"
+
+POLL_S = 1.0
+"""How often a follower looks for new points."""
+
+FINISH_S = 30.0
+"""Longest wait for a follower when its cell has ended; what is on disk by then stays there."""
+
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class Wandb(Settings):
+    """One W&B run per cell. The API key is W&B's own matter: WANDB_API_KEY or ``wandb login``."""
+
+    project: _Name = "lrray"
+    entity: _Name | None = None
+    """User or team; default: the one that the API key belongs to."""
+    mode: WandbMode = "online"
+    """``offline`` writes files alone, without an account, for ``wandb sync`` some other day."""
+    tags: tuple[_Name, ...] = ()
+    """Tags of every run, beside those of the environment's ``WANDB_TAGS`` (a,b)."""
+
+
+class Tracking(Settings):
+    """Where cells are shown beside the results folder; no part of their identity."""
+
+    wandb: Wandb | None = None
+    tensorboard: bool = False
+    """Event files for each cell in ``tensorboard/<id>/``."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is to be tracked."""
+        return self.wandb is not None or self.tensorboard
+
+
+def announce(folder: RunFolder, tracking: Tracking) -> None:
+    """Tells the workers what to track, the driver's ``WANDB_TAGS`` included."""
+    if not tracking.is_on:
+        (folder.path / SETTINGS_FILE).unlink(missing_ok=True)
+        return
+    if tracking.wandb is not None:
+        given = [tag.strip() for tag in os.environ.get("WANDB_TAGS", "").split(",")]
+        tags = dict.fromkeys([*tracking.wandb.tags, *filter(None, given)])
+        own = tracking.wandb.model_copy(update={"tags": tuple(tags)})
+        tracking = tracking.model_copy(update={"wandb": own})
+    folder.write_json(SETTINGS_FILE, tracking.model_dump(mode="json"))
+
+
+def closing_lines(folder: RunFolder) -> list[str]:
+    """What a user can do with what was tracked, a line each; empty where nothing was."""
+    lines = []
+    if any((folder.path / "wandb").glob("offline-run-*")):
+        lines.append(
+            f"W&B kept offline: upload with 'wandb sync {folder.path}/wandb/offline-run-*'"
+        )
+    if (folder.path / "tensorboard").is_dir():
+        lines.append(f"TensorBoard: tensorboard --logdir {folder.path / 'tensorboard'}")
+    if (folder.path / LOG_FILE).exists():
+        lines.append(f"Tracking had trouble (no cell was harmed): {folder.path / LOG_FILE}")
+    return lines
+
+
+@contextmanager
+def tracked(cell: Cell, folder: RunFolder) -> Iterator[None]:
+    """Follows a cell while the block runs it; does nothing where tracking is off or it is done."""
+    tracking = _announced(folder)
+    if tracking is None or folder.cell_path(cell.id).exists():
+        yield
+        return
+    follower = _Follower(cell, folder, tracking)
+    follower.start()
+    try:
+        yield
+    finally:
+        follower.finish()
+
+
+def _announced(folder: RunFolder) -> Tracking | None:
+    try:
+        text = (folder.path / SETTINGS_FILE).read_text()
+        return Tracking.model_validate(json.loads(text))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        note(folder, f"{SETTINGS_FILE} cannot be read, nothing is tracked: {error}")
+        return None
+
+
+class _Follower:
+    """The thread that passes one cell's points and result on."""
+
+    def __init__(self, cell: Cell, folder: RunFolder, tracking: Tracking) -> None:
+        self.cell, self.folder, self.tracking = cell, folder, tracking
+        self._sinks: list[Sink] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Waits until all is passed on, at most ``FINISH_S``."""
+        self._ended.set()
+        self._thread.join(FINISH_S)
+        if self._thread.is_alive():
+            self._note(f"not finished {FINISH_S:g} s after the cell; the rest may be missing")
+
+    def _follow(self) -> None:
+        self._open()
+        points = _NewPoints(self.folder.path / "metrics" / f"{self.cell.id}.jsonl")
+        ended = False
+        while not ended:
+            ended = self._ended.wait(POLL_S)
+            for step, numbers in points.read():
+                self._tell(lambda sink, s=step, n=numbers: sink.point(s, n))
+        record = self.folder.load_cell(self.cell.id)
+        self._tell(lambda sink: sink.close(record))
+
+    def _open(self) -> None:
+        if self.tracking.tensorboard:
+            self._add("tensorboard", lambda: TensorBoardSink(self.cell, self.folder))
+        settings = self.tracking.wandb
+        if settings is None:
+            return
+        mode = "offline" if _out_of_reach(self.folder) else settings.mode
+        if mode == "online":
+            if self._add("wandb", lambda: WandbSink(self.cell, self.folder, settings, "online")):
+                return
+            _mark_out_of_reach(self.folder)
+            self._note("wandb: this cell is kept offline instead; see 'wandb sync'")
+        self._add("wandb", lambda: WandbSink(self.cell, self.folder, settings, "offline"))
+
+    def _add(self, name: str, make: Callable[[], Sink]) -> bool:
+        try:
+            self._sinks.append(make())
+        except Exception as error:
+            self._note(f"{name} could not be opened: {type(error).__name__}: {error}")
+            return False
+        return True
+
+    def _tell(self, say: Callable[[Sink], None]) -> None:
+        for sink in list(self._sinks):
+            try:
+                say(sink)
+            except Exception as error:
+                self._sinks.remove(sink)
+                self._note(f"{type(sink).__name__} gave up: {type(error).__name__}: {error}")
+
+    def _note(self, message: str) -> None:
+        note(self.folder, f"{self.cell.id} {message}")
+
+
+class _NewPoints:
+    """The points added to a metrics file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._position = self._count = 0
+
+    def read(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Step and numbers of every new whole line; points without a ``step`` are counted."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._position)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except OSError:
+            return
+        self._position += len(whole) + len(newline)
+        for line in whole.splitlines():
+            with suppress(ValueError, AttributeError, TypeError):  # a killed worker's last line
+                point = json.loads(line)
+                step = int(point.pop("step", self._count))
+                self._count += 1
+                yield step, point
+
+
+# After a failed connection the run's workers leave W&B alone for a while: otherwise each of a
+# thousand short cells would wait for the same dead server.
+_RETRY_S = 300.0
+
+
+def _reach_mark(folder: RunFolder) -> Path:
+    return folder.path / "wandb" / "unreachable"
+
+
+def _out_of_reach(folder: RunFolder) -> bool:
+    try:
+        return time.time() - _reach_mark(folder).stat().st_mtime < _RETRY_S
+    except OSError:
+        return False
+
+
+def _mark_out_of_reach(folder: RunFolder) -> None:
+    with suppress(OSError):
+        _reach_mark(folder).parent.mkdir(exist_ok=True)
+        _reach_mark(folder).touch()
+
+
+def note(folder: RunFolder, message: str) -> None:
+    """Adds a line to ``tracking.log``; the API key, should a message hold it, is blotted out."""
+    key = os.environ.get("WANDB_API_KEY", "")
+    message = " ".join(message.split())
+    if key:
+        message = message.replace(key, "***")
+    with suppress(OSError), (folder.path / LOG_FILE).open("a") as file:
+        file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {message}\n")
