@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lrray.config import dump_yaml
 from lrray.studies.folder import DONE, RunFolder
@@ -15,6 +15,8 @@ from lrray.studies.identity import Cell, digest
 
 if TYPE_CHECKING:
     from lrray.studies.tracking import Wandb
+
+WandbMode = Literal["online", "offline"]
 
 INIT_TIMEOUT_S = 10.0
 """How long W&B may take to answer before a cell is kept offline."""
@@ -62,7 +64,7 @@ class TensorBoardSink:
 class WandbSink:
     """A W&B run in ``wandb/``, whose id is the same whenever this run's cell is continued."""
 
-    def __init__(self, cell: Cell, folder: RunFolder, settings: Wandb, mode: str) -> None:
+    def __init__(self, cell: Cell, folder: RunFolder, settings: Wandb, mode: WandbMode) -> None:
         import wandb
 
         # Said to the process first: W&B greets on stderr before it looks at a run's settings.

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -79,9 +80,8 @@ def closing_lines(folder: RunFolder) -> list[str]:
     """What a user can do with what was tracked, a line each; empty where nothing was."""
     lines = []
     if any((folder.path / "wandb").glob("offline-run-*")):
-        lines.append(
-            f"W&B kept offline: upload with 'wandb sync {folder.path}/wandb/offline-run-*'"
-        )
+        runs = folder.path / "wandb" / "offline-run-*"
+        lines.append(f"W&B kept offline: upload with 'wandb sync {runs}'")
     if (folder.path / "tensorboard").is_dir():
         lines.append(f"TensorBoard: tensorboard --logdir {folder.path / 'tensorboard'}")
     if (folder.path / LOG_FILE).exists():
@@ -141,7 +141,7 @@ class _Follower:
         while not ended:
             ended = self._ended.wait(POLL_S)
             for step, numbers in points.read():
-                self._tell(lambda sink, s=step, n=numbers: sink.point(s, n))
+                self._tell(partial(_pass_on, step=step, numbers=numbers))
         record = self.folder.load_cell(self.cell.id)
         self._tell(lambda sink: sink.close(record))
 
@@ -177,6 +177,10 @@ class _Follower:
 
     def _note(self, message: str) -> None:
         note(self.folder, f"{self.cell.id} {message}")
+
+
+def _pass_on(sink: Sink, step: int, numbers: dict[str, float]) -> None:
+    sink.point(step, numbers)
 
 
 class _NewPoints:
