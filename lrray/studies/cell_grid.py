@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import optuna
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -26,7 +25,6 @@ from lrray.studies.search import (
     make_sampler,
     open_arm,
     open_journal,
-    refill,
 )
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
 from lrray.studies.spec import CellStudy
@@ -78,8 +76,22 @@ def run(
     if retry_failed:
         folder.forget_failures()
     grid = _Grid(points, folder, progress, slots)
-    run_cells(Steps(folder, grid.steps()), folder, study.resources, progress)
+    steps = Steps(folder, grid.steps())
+    run_cells(steps, folder, study.resources, progress, _scheduler(study))
     return grid.write(time.time() - began)
+
+
+def _scheduler(study: CellStudy) -> Any:
+    """Tune's scheduler that a search asks for; a grid's cells are all needed whole."""
+    search = study.search
+    if search is None or search.scheduler == "none":
+        return None
+    from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
+
+    judged: dict[str, Any] = {"time_attr": "step", "metric": search.metric, "mode": search.mode}
+    if search.scheduler == "asha":
+        return AsyncHyperBandScheduler(**judged, max_t=search.max_step)
+    return MedianStoppingRule(**judged, grace_period=max(1, search.max_step // 10))
 
 
 class _Grid:
@@ -126,9 +138,6 @@ class _Grid:
             return {OBJECTIVE: sign * numbers[metric], **numbers}
 
         name = point.label or "search"
-        if name not in optuna.get_all_study_names(self.storage):
-            finished = [r for r in self.folder.cells() if _belongs(r, ranges, cell)]
-            refill(self.storage, name, ranges, ((r["axes"], score(r["result"])) for r in finished))
         sampler = make_sampler(search, ranges, 0.0)
         return open_arm(self.folder, self.storage, name, search, sampler, ranges, cell, score)
 
@@ -166,12 +175,6 @@ class _Grid:
             arm = self._arm(point)
             ids += [arm.cell(t.params).id for t in finished_trials(self.storage, arm.name)]
         return ids
-
-
-def _belongs(record: Mapping[str, Any], ranges: Mapping[str, Any], cell: Any) -> bool:
-    axes = record["axes"]
-    whole = record["state"] == DONE and all(path in axes for path in ranges)
-    return whole and cell(axes).id == record["id"]
 
 
 def cell_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

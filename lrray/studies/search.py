@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
-from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.folder import DONE, RunFolder, write_atomic
 from lrray.studies.identity import Cell
 from lrray.studies.sources import SearchArm
 from lrray.studies.spec import Search
@@ -103,7 +105,7 @@ def make_sampler(search: Search, space: dict[str, BaseDistribution], target: flo
         return GPSampler(seed=search.seed, deterministic_objective=False)
     if search.sampler == "random":
         return RandomSampler(seed=search.seed)
-    per_axis = max(2, round(search.num_trials ** (1 / len(space))))
+    per_axis = next(n for n in count(2) if n ** len(space) >= search.num_trials)
     axes = {name: _grid_axis(distribution, per_axis) for name, distribution in space.items()}
     return GridSampler(axes, seed=search.seed)
 
@@ -140,11 +142,12 @@ def open_arm(
     cell: MakeCell,
     score: Score,
 ) -> SearchArm:
-    """Opens or continues a search, brought in line with the cells that are finished.
+    """Opens or continues a search, its journal brought in line with the cells that ended.
 
-    A trial that was running when its driver died is completed from its cell's file, or, where
-    there is none, failed and proposed again. So a continued search ends with exactly
-    ``num_trials`` trials that were measured or failed for good.
+    The cells' files are the truth: what the journal says differently (it was lost or cut short, a
+    cell's file was damaged, settings or code have changed since) is replaced. Proposals without a
+    result are made again. So a continued search ends with exactly ``num_trials`` trials that were
+    measured or failed for good.
 
     Args:
         folder: the run's folder.
@@ -156,8 +159,24 @@ def open_arm(
         cell: turns parameters into a cell.
         score: turns a cell's result into the objective and the numbers kept beside it.
     """
-    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-    repeat, num_ended = _reconcile(study, folder, space, cell, score)
+    ended: dict[str, FrozenTrial] = {}
+    repeat: dict[str, dict[str, Any]] = {}
+    for trial in _proposed(storage, name):
+        parameters = trial.system_attrs.get("fixed_params", trial.params)
+        if not _lies_in(space, parameters):
+            continue
+        cell_id = cell(parameters).id
+        record = folder.load_cell(cell_id)
+        if record is not None:
+            ended[cell_id] = _as_trial(record, space, score)
+        elif trial.state == TrialState.PRUNED:
+            ended[cell_id] = trial
+        else:
+            repeat[cell_id] = {key: parameters[key] for key in space}
+    for record in _own_records(folder, space, cell):
+        ended.setdefault(record["id"], _as_trial(record, space, score))
+    _rewrite(storage, name, list(ended.values()))
+    remaining = max(0, search.num_trials - len(ended))
     seeker = StoredSearch(
         space=space,
         metric=OBJECTIVE,
@@ -165,48 +184,70 @@ def open_arm(
         sampler=sampler,
         study_name=name,
         storage=storage,
-        points_to_evaluate=repeat,
+        points_to_evaluate=list(repeat.values())[:remaining],
     )
-    return SearchArm(name, seeker, cell, score, remaining=max(0, search.num_trials - num_ended))
+    return SearchArm(name, seeker, cell, score, remaining)
 
 
-def _reconcile(
-    study: Study,
-    folder: RunFolder,
-    space: dict[str, BaseDistribution],
-    cell: MakeCell,
-    score: Score,
-) -> tuple[list[dict[str, Any]], int]:
-    """Brings a reopened study in line with the cell files.
-
-    Returns:
-        Parameters to run again, and the number of trials measured or failed for good.
-    """
-    repeat, num_ended = [], 0
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state == TrialState.COMPLETE:
-            num_ended += 1
-        if trial.state not in (TrialState.RUNNING, TrialState.FAIL):
+def _own_records(
+    folder: RunFolder, space: dict[str, BaseDistribution], cell: MakeCell
+) -> list[dict[str, Any]]:
+    """Records of cells that this search proposed, whether its journal still knows them or not."""
+    found = []
+    others: dict[str, Any] | None = None  # axes that all cells of this search have in common
+    for record in folder.cells():
+        axes = record["axes"]
+        if not _lies_in(space, axes):
             continue
-        whole = all(name in trial.params for name in space)
-        record = folder.load_cell(cell(trial.params).id) if whole else None
-        num_ended += record is not None
-        if trial.state == TrialState.FAIL:
-            continue
-        if record is not None and record["state"] == DONE:
-            _complete(study, trial, score(record["result"]))
-            continue
-        study.tell(trial.number, state=TrialState.FAIL)
-        if whole and record is None:
-            repeat.append(dict(trial.params))
-    return repeat, num_ended
+        if others is None:
+            others = _without(space, cell(axes).axes)
+        if _without(space, axes) == others and cell(axes).id == record["id"]:
+            found.append(record)
+    return sorted(found, key=lambda record: record["finished_at"])
 
 
-def _complete(study: Study, trial: FrozenTrial, measured: Mapping[str, float]) -> None:
-    open_trial = optuna.trial.Trial(study, trial._trial_id)
-    for key, value in measured.items():
-        open_trial.set_user_attr(key, value)
-    study.tell(trial.number, measured[OBJECTIVE])
+def _without(space: Iterable[str], axes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in axes.items() if key not in set(space)}
+
+
+def _as_trial(
+    record: Mapping[str, Any], space: dict[str, BaseDistribution], score: Score
+) -> FrozenTrial:
+    measured = score(record["result"]) if record["state"] == DONE else {}
+    trial = optuna.trial.create_trial(
+        state=TrialState.COMPLETE if measured else TrialState.FAIL,
+        params={key: record["axes"][key] for key in space},
+        distributions=space,
+        value=measured.get(OBJECTIVE),
+        user_attrs=dict(measured),
+    )
+    trial.datetime_start = datetime.fromtimestamp(record["finished_at"] - record["seconds"])
+    trial.datetime_complete = datetime.fromtimestamp(record["finished_at"])
+    return trial
+
+
+def _proposed(storage: JournalStorage, name: str) -> list[FrozenTrial]:
+    """All trials of a search in the order they were proposed; none where it is not there."""
+    if name not in optuna.get_all_study_names(storage):
+        return []
+    return optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+
+
+def _rewrite(storage: JournalStorage, name: str, trials: list[FrozenTrial]) -> None:
+    """Makes a search consist of these trials."""
+    if name in optuna.get_all_study_names(storage):
+        optuna.delete_study(study_name=name, storage=storage)
+    optuna.create_study(study_name=name, storage=storage).add_trials(trials)
+
+
+def _lies_in(space: dict[str, BaseDistribution], parameters: Mapping[str, Any]) -> bool:
+    try:
+        return all(
+            distribution._contains(distribution.to_internal_repr(parameters[key]))
+            for key, distribution in space.items()
+        )
+    except (KeyError, ValueError, TypeError):
+        return False
 
 
 def finished_trials(storage: JournalStorage, name: str) -> list[FrozenTrial]:
@@ -215,27 +256,8 @@ def finished_trials(storage: JournalStorage, name: str) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
-def refill(
-    storage: JournalStorage,
-    name: str,
-    space: dict[str, BaseDistribution],
-    measured: Iterable[tuple[Mapping[str, float], Mapping[str, float]]],
-) -> None:
-    """Fills an empty search with (parameters, numbers) of finished cells: its journal was lost."""
-    study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
-    for parameters, numbers in measured:
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={key: parameters[key] for key in space},
-                distributions=space,
-                value=numbers[OBJECTIVE],
-                user_attrs=dict(numbers),
-            )
-        )
-
-
 def open_journal(folder: RunFolder) -> JournalStorage:
-    """The search's memory; a damaged file is put aside, and refilled from the cells by the caller.
+    """The search's memory; a damaged file is put aside: the cells refill it.
 
     The caller holds the folder's lock, so a lock file left by a killed driver can go.
     """
@@ -246,9 +268,12 @@ def open_journal(folder: RunFolder) -> JournalStorage:
         if path.exists():
             _mend_last_line(path)
         storage = JournalStorage(JournalFileBackend(str(path)))
-        storage.get_all_studies()
+        for summary in optuna.get_all_study_summaries(storage):
+            optuna.load_study(study_name=summary.study_name, storage=storage).get_trials()
         return storage
-    except (ValueError, KeyError, TypeError, UnicodeDecodeError):
+    except OSError:
+        raise
+    except Exception:  # replaying a damaged journal may raise anything
         folder.quarantine(path)
         return JournalStorage(JournalFileBackend(str(path)))
 
@@ -258,6 +283,6 @@ def _mend_last_line(path: Path) -> None:
     content = path.read_bytes()
     whole, _, rest = content.rpartition(b"\n")
     if rest:
-        path.write_bytes(whole + b"\n" if whole else b"")
+        write_atomic(path, whole + b"\n" if whole else b"")
     for line in whole.splitlines():
         json.loads(line)

@@ -17,9 +17,16 @@ CODE = ("lrray.gssm", "lrray.difficulty.compressors", "lrray.difficulty.estimate
 
 
 def make_cell(
-    graph: GraphConfig, alphas: Sequence[float], seeds: Sequence[int], size: SampleSize
+    graph: GraphConfig,
+    alphas: Sequence[float],
+    seeds: Sequence[int],
+    size: SampleSize,
+    point: Mapping[str, Any] | None = None,
 ) -> Cell:
-    """The cell that measures ``graph`` at (alpha_X, alpha_Z) on kernel draws ``seeds``."""
+    """The cell that measures ``graph`` at (alpha_X, alpha_Z) on kernel draws ``seeds``.
+
+    ``point`` holds the axes of the grid point that asked for it.
+    """
     alpha_X, alpha_Z = float(alphas[0]), float(alphas[1])
     return Cell(
         kind="difficulty",
@@ -28,7 +35,7 @@ def make_cell(
             "seeds": list(seeds),
             "size": {**asdict(size), "compressors": list(size.compressors)},
         },
-        axes={"alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
+        axes={**(point or {}), "alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
         code=code_version(*CODE),
     )
 

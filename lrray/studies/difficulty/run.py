@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import optuna
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.storages import JournalStorage
@@ -34,7 +33,7 @@ from lrray.studies.difficulty.matching import (
 from lrray.studies.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.studies.difficulty.show import show
 from lrray.studies.engine import num_slots, run_cells
-from lrray.studies.folder import DONE, FAILED, RunFolder
+from lrray.studies.folder import FAILED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
 from lrray.studies.progress import Progress
@@ -44,9 +43,12 @@ from lrray.studies.search import (
     make_sampler,
     open_arm,
     open_journal,
-    refill,
 )
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
+
+SEEDS_PER_CELL = 8
+"""Kernel draws of a pair that one cell measures; no matter of the machine, so that a run can be
+continued on another one."""
 
 
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, Any]:
@@ -149,23 +151,13 @@ class PointRun:
     def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
         def cell(parameters: Mapping[str, Any]) -> Cell:
             alphas = [parameters[key] for key in ALPHAS]
-            return make_cell(self.study.graph, alphas, seeds, self.study.size())
+            return make_cell(self.study.graph, alphas, seeds, self.study.size(), self.point.axes)
 
         full = self._name(name)
-        if full not in optuna.get_all_study_names(self._storage):
-            refill(self._storage, full, space, self._finished(cell))
         sampler = make_sampler(self.study.search, space, self.study.target.value)
         return open_arm(
             self.folder, self._storage, full, self.study.search, sampler, space, cell, self._score
         )
-
-    def _finished(self, cell: Any) -> Iterable[tuple[Mapping[str, float], Mapping[str, float]]]:
-        """Cells of this search that are there although its journal is not."""
-        for record in self.folder.cells():
-            axes = record["axes"]
-            mine = record["state"] == DONE and cell(axes).id == record["id"]
-            if mine:
-                yield axes, self._score(record["result"])
 
     def _score(self, result: Mapping[str, Any]) -> dict[str, float]:
         """The objective of the search and the numbers kept beside it."""
@@ -191,10 +183,9 @@ class PointRun:
 
     def _split(self, request: Request) -> list[Cell]:
         seeds, size = request.seeds, self.study.size(request.start, pairs=True)
-        chunk = -(-len(seeds) // max(1, min(len(seeds), 2 * self._slots)))
         return [
-            make_cell(self.study.graph, request.alphas, seeds[i : i + chunk], size)
-            for i in range(0, len(seeds), chunk)
+            make_cell(self.study.graph, request.alphas, seeds[i : i + SEEDS_PER_CELL], size)
+            for i in range(0, len(seeds), SEEDS_PER_CELL)
         ]
 
     def _joined(self, cells: Iterable[Cell]) -> Measured:
