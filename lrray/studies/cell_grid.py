@@ -111,7 +111,8 @@ class _Grid:
         else:
             self.progress.phase("searching")
             self.storage = open_journal(self.folder)
-            yield SearchedCells(self.folder, [self._arm(point) for point in self.points])
+            self.arms = [self._arm(point) for point in self.points]
+            yield SearchedCells(self.folder, self.arms)
 
     def _cells(self) -> list[Cell]:
         return [make_cell(point.study, point.axes) for point in self.points]
@@ -171,8 +172,7 @@ class _Grid:
         if self.study.search is None:
             return [cell.id for cell in self._cells()]
         ids = []
-        for point in self.points:
-            arm = self._arm(point)
+        for arm in self.arms:
             ids += [arm.cell(t.params).id for t in finished_trials(self.storage, arm.name)]
         return ids
 

@@ -10,11 +10,14 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrray.errors import LrrayError
 from lrray.studies.folder import RunFolder
+from lrray.studies.parallel import TRIAL_CPU, Workers
 from lrray.studies.progress import Progress
 from lrray.studies.spec import Resources
 from lrray.studies.worker import Limits, trial
@@ -70,21 +73,33 @@ def num_slots(resources: Resources) -> int:
     """
     import ray
 
-    have = ray.cluster_resources()
-    need = {"CPU": resources.cpu, "GPU": resources.gpu}
-    for node in ray.nodes():
-        own = node["Resources"]
-        if node["Alive"] and all(own.get(key, 0) >= value for key, value in need.items()):
-            break
-    else:
-        shape = ", ".join(f"{value:g} {key}" for key, value in need.items() if value)
-        there = ", ".join(f"{have.get(key, 0):g} {key}" for key in need)
+    spread = _spread(resources)
+    per_node = [_fits(node["Resources"], spread) for node in ray.nodes() if node["Alive"]]
+    # A cell's GPU workers share one node; CPU workers may be anywhere.
+    workers = sum(per_node)
+    cells = (
+        sum(fit // spread.workers for fit in per_node) if spread.gpu else workers // spread.workers
+    )
+    if not cells:
+        have = ray.cluster_resources()
+        each = f"{spread.cpu:g} CPU" + (f" and {spread.gpu:g} GPU" if spread.gpu else "")
+        there = f"{have.get('CPU', 0):g} CPU and {have.get('GPU', 0):g} GPU"
+        one = "on one node " if spread.gpu else ""
         raise LrrayError(
-            "resources", f"a cell needs {shape} on one node, the cluster has {there} in all",
-            fix="lower resources.cpu or resources.gpu, or join a larger cluster with --address",
+            "resources", f"a cell needs {spread.workers} x {each} {one}but the cluster has {there}",
+            fix="lower resources.cpu, gpu or workers, or join a larger cluster with --address",
         )  # fmt: skip
-    fits = min(int(have.get(key, 0) / value) for key, value in need.items() if value)
-    return min(fits, resources.max_concurrent or fits)
+    return min(cells, resources.max_concurrent or cells)
+
+
+def _fits(node: Mapping[str, float], spread: Workers) -> int:
+    """Workers that fit on a node."""
+    need = {"CPU": spread.cpu, "GPU": spread.gpu}
+    return int(min(node.get(key, 0) / value for key, value in need.items() if value) + 1e-9)
+
+
+def _spread(resources: Resources) -> Workers:
+    return Workers(workers=resources.workers, cpu=resources.cpu, gpu=resources.gpu)
 
 
 def run_cells(
@@ -92,8 +107,16 @@ def run_cells(
     folder: RunFolder,
     resources: Resources,
     progress: Progress,
+    scheduler: Any = None,
 ) -> None:
     """Runs every cell of a source; returns when all have ended, well or not.
+
+    Args:
+        source: hands out the cells.
+        folder: where their results go.
+        resources: of one cell.
+        progress: shows what is being done.
+        scheduler: Tune's, where bad trials of a search are to be stopped early.
 
     Raises:
         KeyboardInterrupt: the user stopped it; finished cells are in the folder.
@@ -105,18 +128,31 @@ def run_cells(
         time_limit_s=resources.time_limit_s,
         memory_gb=resources.memory_gb,
     )
-    need: dict[str, Any] = {"cpu": resources.cpu, "gpu": resources.gpu}
+    spread = _spread(resources)
+    need: dict[str, Any] = {"cpu": spread.cpu, "gpu": spread.gpu}
+    concurrent = resources.max_concurrent
+    if spread.workers > 1:
+        # The trial only waits. More trials than cells fit would each hold some workers and wait
+        # for the others' for ever.
+        need, concurrent = {"cpu": TRIAL_CPU}, num_slots(resources)
     progress.begin(source)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="lrray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(trial, need),
-            param_space={"folder": str(folder.path.resolve()), "limits": asdict(limits)},
+            param_space={
+                "folder": str(folder.path.resolve()),
+                "limits": asdict(limits),
+                "spread": asdict(spread),
+                "report": scheduler is not None,
+                "path": [str(Path.cwd())],
+            },
             tune_config=tune.TuneConfig(
                 search_alg=source,
                 num_samples=-1,
-                max_concurrent_trials=resources.max_concurrent,
-                reuse_actors=True,
+                max_concurrent_trials=concurrent,
+                scheduler=scheduler,
+                reuse_actors=scheduler is None,
             ),
             run_config=tune.RunConfig(
                 storage_path=scratch,

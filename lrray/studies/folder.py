@@ -32,7 +32,8 @@ from typing import Any
 from lrray.errors import LrrayError
 from lrray.studies.identity import Cell, digest
 
-DONE, FAILED = "done", "failed"
+DONE, FAILED, STOPPED = "done", "failed", "stopped"
+"""How a cell ended; ``stopped`` by a scheduler, because others were better."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,10 @@ class RunFolder:
         """Keeps a cell that failed for good: one line here, its traceback in a file."""
         self.write_text(f"failures/{cell.id}.txt", traceback)
         self._save(cell, {"state": FAILED, "seconds": seconds, "reason": reason, "result": {}})
+
+    def save_stopped(self, cell: Cell) -> None:
+        """Keeps that a scheduler stopped a cell, so that it is not run again."""
+        self._save(cell, {"state": STOPPED, "seconds": 0.0, "result": {}})
 
     def _save(self, cell: Cell, outcome: dict[str, Any]) -> None:
         record = {"id": cell.id, "kind": cell.kind, "code": cell.code, **outcome}

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from lrray.studies.folder import RunFolder
+from lrray.studies.gauges import show_counts
 
 if TYPE_CHECKING:
     from lrray.studies.sources import CellSource
@@ -127,6 +128,8 @@ class Progress:
             "failed": source.num_failed, "running": running, "updated_at": now,
         }  # fmt: skip
         self._folder.write_json("status.json", status)
+        counts = {"done": source.num_done, "failed": source.num_failed, "running": len(running)}
+        show_counts(self._folder.name, {**counts, "total": total})
 
     def _note(self, source: CellSource, ended: int, total: int) -> str:
         notes = []

@@ -15,7 +15,7 @@ from typing import Any
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.folder import DONE, FAILED, RunFolder
 from lrray.studies.identity import Cell
 
 BATCH_S = 1.0
@@ -60,9 +60,13 @@ class CellSource(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tune's word that a trial has ended, well or not."""
-        records = [self.folder.load_cell(cell.id) for cell in self.running.pop(trial_id, [])]
+        cells = self.running.pop(trial_id, [])
+        records = [self.folder.load_cell(cell.id) for cell in cells]
+        if not error and records == [None]:
+            self.folder.save_stopped(cells[0])
+            records = [self.folder.load_cell(cells[0].id)]
         for record in records:
-            if record is not None and record["state"] == DONE:
+            if record is not None and record["state"] != FAILED:
                 self.num_done += 1
             else:
                 self.num_failed += 1
@@ -157,9 +161,10 @@ class SearchedCells(CellSource):
     def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
         """Tells the proposing search what its proposal gave."""
         record = records[0]
-        failed = record is None or record["state"] != DONE
         arm = self._arm_of.pop(trial_id)
-        measured = None if failed or record is None else arm.score(record["result"])
+        done = record is not None and record["state"] == DONE
+        measured = arm.score(record["result"]) if done and record is not None else None
+        failed = record is None or record["state"] == FAILED
         arm.search.on_trial_complete(trial_id, measured, error=failed)
 
 

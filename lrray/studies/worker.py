@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
 from lrray.statistics import summarize
 from lrray.studies.folder import RunFolder, write_atomic
+from lrray.studies.gauges import show_point
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import CellContext, load_kind
+from lrray.studies.parallel import Workers, run_on_workers
 from lrray.studies.tracking import tracked
+
+_ALONE = Workers()
 
 WATCH_S = 0.5
 """How often the watchdog looks at the time and the memory of a running cell."""
@@ -41,16 +45,25 @@ def trial(config: Mapping[str, Any]) -> None:
     """The Tune trainable: runs ``config['cells']`` in ``config['folder']``."""
     from ray import tune
 
+    sys.path[:0] = [path for path in config["path"] if path not in sys.path]
     folder = RunFolder(Path(config["folder"]))
-    limits = Limits(**config["limits"])
-    cells = [Cell(**data) for data in config["cells"]]
-    for cell in cells:
+    limits, spread = Limits(**config["limits"]), Workers(**config["spread"])
+    # A scheduler compares the curves of searched cells while they run.
+    tell = tune.report if config["report"] else None
+    for data in config["cells"]:
+        cell = Cell(**data)
         with tracked(cell, folder):
-            run_durably(cell, folder, limits)
-    tune.report({"cells_done": len(cells)})
+            run_durably(cell, folder, limits, spread, tell)
+    tune.report({"cells_done": len(config["cells"])})
 
 
-def run_durably(cell: Cell, folder: RunFolder, limits: Limits) -> dict[str, Any]:
+def run_durably(
+    cell: Cell,
+    folder: RunFolder,
+    limits: Limits,
+    spread: Workers = _ALONE,
+    tell: Callable[[Any], None] | None = None,
+) -> dict[str, Any]:
     """Runs a cell unless its result is there, keeps the outcome, and returns its record.
 
     A cell that raises is tried again and then recorded as failed. The note of a begun attempt
@@ -68,7 +81,7 @@ def run_durably(cell: Cell, folder: RunFolder, limits: Limits) -> dict[str, Any]
             break
         try:
             with _Watchdog(limits, attempts):
-                result = _compute(cell, folder)
+                result = _compute(cell, folder, spread, tell)
             folder.save_cell(cell, result, time.perf_counter() - begun)
             break
         except Exception as error:
@@ -84,30 +97,59 @@ def run_durably(cell: Cell, folder: RunFolder, limits: Limits) -> dict[str, Any]
     return record
 
 
-def _compute(cell: Cell, folder: RunFolder) -> dict[str, Any]:
-    context = CellContext(
-        checkpoint=folder.path / "checkpoints" / cell.id,
-        log=partial(folder.append_metrics, cell.id),
-    )
-    result = _run(cell, context)
+def _compute(
+    cell: Cell, folder: RunFolder, spread: Workers, tell: Callable[[Any], None] | None
+) -> dict[str, Any]:
+    if spread.workers > 1:
+        result = run_on_workers(cell.to_dict(), folder.path, folder.name, spread)
+    else:
+        result = call(cell, folder, folder.name, tell=tell)
     for path, value in _numbers(result):
         if not math.isfinite(value):
             raise ValueError(f"the result's {path} is {value}: the computation diverged")
     return result
 
 
-def _run(cell: Cell, context: CellContext) -> dict[str, Any]:
-    """Runs a cell once, or over a list of seeds and averages."""
+def call(
+    cell: Cell,
+    folder: RunFolder,
+    study: str,
+    silent: bool = False,
+    tell: Callable[[Any], None] | None = None,
+) -> dict[str, Any]:
+    """Calls the kind's function; over a list of seeds it averages.
+
+    Args:
+        cell: what to run.
+        folder: where its curves and checkpoints go.
+        study: name of the run, for metrics.
+        silent: log nothing: this is not the first rank.
+        tell: hears every logged point as well.
+    """
+
+    def log(point: Mapping[str, float]) -> None:
+        if not silent:
+            folder.append_metrics(cell.id, point)
+            show_point(study, cell.id, point)
+            if tell is not None:
+                tell(dict(point))
+
+    context = CellContext(checkpoint=folder.path / "checkpoints" / cell.id, log=log)
     run_cell = load_kind(cell.kind).run_cell
     seeds = cell.settings.get("seed")
     if not isinstance(seeds, list):
         return dict(run_cell(cell.settings, context))
-    results = [run_cell({**cell.settings, "seed": seed}, context) for seed in seeds]
-    merged: dict[str, Any] = {"num_seeds": len(seeds)}
+    return _averaged([run_cell({**cell.settings, "seed": seed}, context) for seed in seeds])
+
+
+def _averaged(results: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means, standard errors and single values of every number."""
+    merged: dict[str, Any] = {"num_seeds": len(results), "per_seed": {}}
     for name in (key for key, value in results[0].items() if isinstance(value, int | float)):
-        statistics = summarize([result[name] for result in results])
+        values = [result[name] for result in results]
+        statistics = summarize(values)
         merged[name], merged[f"{name}_se"] = statistics.mean, statistics.standard_error
-        merged.setdefault("per_seed", {})[name] = [result[name] for result in results]
+        merged["per_seed"][name] = values
     return merged
 
 

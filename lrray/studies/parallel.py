@@ -1,0 +1,76 @@
+"""A cell on several workers: the same function on every rank, as a Ray Train run of its own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+TRIAL_CPU = 0.01
+"""CPU of a Tune trial that only waits for its workers; taken off the workers' share."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How a cell is spread; no part of its identity."""
+
+    workers: int = 1
+    cpu: float = 1.0
+    gpu: float = 0.0
+
+    def bundle(self) -> dict[str, float]:
+        """Resources of one worker of a parallel cell."""
+        share = max(self.cpu - TRIAL_CPU, TRIAL_CPU)
+        return {"CPU": share, "GPU": self.gpu} if self.gpu else {"CPU": share}
+
+    @property
+    def strategy(self) -> str:
+        """GPU workers of a cell stay on one node, where their links are fast."""
+        return "STRICT_PACK" if self.gpu else "PACK"
+
+
+def run_on_workers(
+    cell: Mapping[str, Any], folder: Path, study: str, spread: Workers
+) -> dict[str, Any]:
+    """Runs a cell on ``spread.workers`` ranks with a process group; returns rank 0's result.
+
+    Raises:
+        Exception: what a rank raised.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
+
+    with tempfile.TemporaryDirectory(prefix="lrray-train-") as scratch:
+        trainer: Any = TorchTrainer(
+            cast(Any, _rank),
+            train_loop_config={"cell": dict(cell), "folder": str(folder), "study": study},
+            scaling_config=ScalingConfig(
+                num_workers=spread.workers,
+                use_gpu=spread.gpu > 0,
+                resources_per_worker=spread.bundle(),
+                placement_strategy=spread.strategy,
+            ),
+            # Retries are the trial's matter: it knows how often this cell has failed.
+            run_config=RunConfig(
+                storage_path=scratch,
+                failure_config=cast(Any, FailureConfig)(max_failures=0, controller_failure_limit=2),
+            ),
+        )
+        result: dict[str, Any] = trainer.fit().return_value
+    return result
+
+
+def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What every rank runs."""
+    import ray.train
+
+    from lrray.studies.folder import RunFolder
+    from lrray.studies.identity import Cell
+    from lrray.studies.worker import call
+
+    first = ray.train.get_context().get_world_rank() == 0
+    cell = Cell(**config["cell"])
+    result = call(cell, RunFolder(Path(config["folder"])), config["study"], silent=not first)
+    return result if first else None
