@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from lrray.errors import LrrayError
 
@@ -30,18 +33,10 @@ class FolderLock:
         self._thread = threading.Thread(target=self._renew, daemon=True)
 
     def __enter__(self) -> FolderLock:
-        while True:
-            try:
-                descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-                break
-            except FileExistsError:
-                self._refuse_living()
-            except OSError as error:
-                raise LrrayError(
-                    str(self.path), f"cannot be written: {error.strerror}",
-                    fix="make the folder writable or give another --out",
-                ) from None  # fmt: skip
-        with os.fdopen(descriptor, "w") as file:
+        with self._opened() as file:
+            self._refuse_living(file)
+            file.seek(0)
+            file.truncate()
             json.dump(_self_description(), file)
         self._thread.start()
         return self
@@ -56,22 +51,39 @@ class FolderLock:
         self._thread.join()
         self.path.unlink(missing_ok=True)
 
-    def _refuse_living(self) -> None:
-        """Removes a dead driver's lock; raises where the driver lives."""
+    @contextmanager
+    def _opened(self) -> Iterator[TextIO]:
+        """The lock's file, read and written by one process at a time."""
+        while True:
+            try:
+                file = self.path.open("a+")
+            except OSError as error:
+                raise LrrayError(
+                    str(self.path), f"cannot be written: {error.strerror}",
+                    fix="make the folder writable or give another --out",
+                ) from None  # fmt: skip
+            with file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if self._is_in_place(file):
+                    yield file
+                    return
+
+    def _is_in_place(self, file: TextIO) -> bool:
+        """Whether the file was not removed while this process waited for it."""
         try:
-            age = time.time() - self.path.stat().st_mtime
-            holder = json.loads(self.path.read_text())
+            return os.path.samestat(os.fstat(file.fileno()), self.path.stat())
         except FileNotFoundError:
-            return
-        except ValueError:  # written half: its driver lives for a moment more or never again
-            holder = {}
-        if not _is_stale(holder, age):
+            return False
+
+    def _refuse_living(self, file: TextIO) -> None:
+        file.seek(0)
+        holder = _living_holder(file)
+        if holder is not None:
             raise LrrayError(
                 str(self.path.parent),
-                f"another driver works here: host {holder.get('host')}, pid {holder.get('pid')}",
+                f"another driver works here: host {holder['host']}, pid {holder['pid']}",
                 fix="wait for it, or stop it first",
             )
-        self.path.unlink(missing_ok=True)
 
     def _renew(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
@@ -83,24 +95,30 @@ class FolderLock:
 
 def is_held(folder: Path) -> bool:
     """Whether a living driver works in the folder; only reads."""
-    path = folder / "lock.json"
     try:
-        age_s = time.time() - path.stat().st_mtime
-        return not _is_stale(json.loads(path.read_text()), age_s)
-    except (OSError, ValueError, KeyError):
+        with (folder / "lock.json").open() as file:
+            return _living_holder(file) is not None
+    except OSError:
         return False
+
+
+def _living_holder(file: TextIO) -> dict[str, Any] | None:
+    """The driver that a lock's file names, or None where it is dead or the file is not whole."""
+    age_s = time.time() - os.fstat(file.fileno()).st_mtime
+    try:
+        holder = dict(json.load(file))
+        if holder["host"] != os.uname().nodename:
+            return holder if age_s <= STALE_S else None
+        # A pid may be used again: the start time tells the new process from the old.
+        start = _process_start(int(holder["pid"]))
+        return holder if start is not None and start == holder["started"] else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _self_description() -> dict[str, Any]:
     pid = os.getpid()
     return {"host": os.uname().nodename, "pid": pid, "started": _process_start(pid)}
-
-
-def _is_stale(holder: dict[str, Any], age_s: float) -> bool:
-    if holder.get("host") == os.uname().nodename:
-        # A pid may be used again: the start time tells the new process from the old.
-        return _process_start(int(holder["pid"])) != holder.get("started")
-    return age_s > STALE_S
 
 
 def _process_start(pid: int) -> str | None:
