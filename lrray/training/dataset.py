@@ -102,6 +102,7 @@ def open_dataset(
             fix="make a larger file",
         )  # fmt: skip
     _verify(path, tokens, attributes)
+    _verify_sampler(path, tokens, gssm, data_seed)
     return tokens[:] if tokens.nbytes <= _MAX_IN_MEMORY_BYTES else tokens
 
 
@@ -150,6 +151,14 @@ def _verify(path: Path, tokens: h5py.Dataset, attributes: dict[str, Any]) -> Non
         raise DamagedDataset(path, f"cannot be read to its end: {error}") from None
     if digest.hexdigest() != attributes.get("sha256"):
         raise DamagedDataset(path, "the tokens do not match the file's checksum")
+
+
+def _verify_sampler(path: Path, tokens: h5py.Dataset, gssm: GSSM, data_seed: int) -> None:
+    """Refuses a file of another sampler: its sequences might be those of the held-out set."""
+    count = min(len(tokens), 4)
+    drawn = gssm.sample(count, tokens.shape[1], stream_seed("train", data_seed))
+    if not np.array_equal(tokens[:count], drawn):
+        raise DamagedDataset(path, "the tokens are not those that this version draws")
 
 
 def _plain(value: Any) -> Any:

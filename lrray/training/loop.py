@@ -30,6 +30,7 @@ from lrray.training.progress import Displays, Report
 from lrray.training.schedule import learning_rate
 from lrray.training.stopping import stop_on_sigterm
 from lrray.training.streams import EpochSource, StreamSource, TokenSource
+from lrray.training.weights import model_tensors
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,8 @@ class _Run:
         assert self._folder is not None  # settings with checkpoint_every but no folder are refused
         with self._meter.paused():
             pending_nats = self._meter.pending_nats(self.step)
-            model, optimizer = self._learner.model_tensors(), self._learner.optimizer_tensors()
+            learner = self._learner
+            model, optimizer = model_tensors(learner.model), learner.optimizer_tensors()
             state = {"run": self._identity, "pending_nats": pending_nats}
             path = None
             if self._workers.is_first:
@@ -205,6 +207,7 @@ class _Run:
         self._workers.wait()
         if not self._workers.is_first:
             checkpoint = self._folder.load_newest()
+        self._check_shared(checkpoint.step if checkpoint else 0)
         if checkpoint is None:
             return []
         check_identity(self._folder.path, checkpoint.state.get("run", {}), self._identity)
@@ -212,6 +215,17 @@ class _Run:
         self.step = checkpoint.step
         self._saved = (checkpoint.step, None)
         return list(checkpoint.state["pending_nats"])
+
+    def _check_shared(self, step: int) -> None:
+        """Refuses a folder that not all workers see: they would train different models."""
+        mean = self._workers.mean(torch.tensor(float(step), device=self._workers.device))
+        if self._workers.any(mean.item() != step):
+            raise LrrayError(
+                "run_dir",
+                "every worker must see the same checkpoints",
+                got=f"step {step} in worker {self._workers.rank}",
+                fix="use a folder that all hosts share",
+            )
 
 
 def _check(

@@ -71,7 +71,7 @@ class TensorBoard:
 
     def __init__(self, path: Path) -> None:
         try:
-            from tensorboardX import SummaryWriter  # type: ignore[import-untyped]
+            from tensorboardX import SummaryWriter
         except ImportError:
             raise LrrayError(
                 "tensorboard", "needs the package tensorboardX", fix="pip install tensorboardX"

@@ -10,22 +10,27 @@ import pytest
 from lrray.errors import LrrayError
 from lrray.training.loop import train
 from tests.training.conftest import GRAPH
+from tests.training.run_training import run
 
 NUM_STEPS = 60
 
 
-def start(path, run_dir):
-    """A process that trains a model with dropout, reporting every step."""
-    settings = {
+def settings(**keys):
+    """A run of a model with dropout that reports every step."""
+    return {
         "graph": GRAPH,
         "model": {"type": "mingru", "hidden_size": 8, "num_hidden_layers": 2, "dropout": 0.1},
         "train": {
             "steps": NUM_STEPS, "batch_size": 8, "seq_len": 16, "device": "cpu", "log_every": 1,
             "schedule": "cosine", "warmup_steps": 5, "checkpoint_every": 10, "eval_sequences": 8,
         },
-        "run_dir": str(run_dir),
+        **keys,
     }  # fmt: skip
-    path.write_text(json.dumps({"only": settings}))
+
+
+def start(path, run_dir):
+    """The run as a process of its own."""
+    path.write_text(json.dumps({"only": settings(run_dir=str(run_dir))}))
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.run_training", str(path)],
         stdout=subprocess.PIPE,
@@ -49,37 +54,33 @@ def losses(reports):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    process = start(folder / "run.json", folder / "run")
-    reports = read(process)
-    assert process.wait() == 0
+    reports = []
+    run(settings(run_dir=str(tmp_path_factory.mktemp("run"))), reports.append)
     return reports
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_run_resumes_with_bit_equal_losses(tmp_path, uninterrupted, how):
-    process = start(tmp_path / "run.json", tmp_path / "run")
-    before = read(process, until_step=27)
-    process.send_signal(how)
-    before += read(process)
-    process.wait()
+def test_a_run_killed_twice_has_bit_equal_losses(tmp_path, uninterrupted):
+    def until_signal(number, step):
+        process = start(tmp_path / "run.json", tmp_path / "run")
+        reports = read(process, until_step=step)
+        process.send_signal(number)
+        return reports + read(process), process.wait()
 
-    process = start(tmp_path / "run.json", tmp_path / "run")
-    after = read(process)
-    assert process.wait() == 0
+    terminated, code = until_signal(signal.SIGTERM, step=23)
+    assert (code, terminated[-1]["finished"]) == (0, False)  # it saved and ended by itself
+    killed, code = until_signal(signal.SIGKILL, step=47)
+    assert code == -signal.SIGKILL
+    last = start(tmp_path / "run.json", tmp_path / "run")
+    finished = read(last)
+    assert last.wait() == 0
 
     expected = losses(uninterrupted)
-    assert losses(before) == {step: expected[step] for step in losses(before)}
-    assert losses(after) == {step: expected[step] for step in losses(after)}
-    first = min(losses(after))
-    if how == signal.SIGKILL:
-        assert first % 10 == 1  # from the last periodic checkpoint
-    else:
-        assert before[-1] == {"run": "only", "ended_at": first - 1, "finished": False}
-        assert process.returncode == 0
-    evaluations = [[r for r in reports if "excess_bits" in r] for reports in (after, uninterrupted)]
-    assert evaluations[0] == evaluations[1]
-    assert after[-1]["ended_at"] == NUM_STEPS
+    assert min(losses(killed)) == terminated[-1]["ended_at"] + 1
+    assert (min(losses(finished)) - 1) % 10 == 0  # a periodic checkpoint
+    assert losses(terminated) | losses(killed) | losses(finished) == expected
+    for part in (terminated, killed, finished):
+        assert losses(part).items() <= expected.items()
+    assert finished[-2]["excess_bits"] == uninterrupted[-2]["excess_bits"]
 
 
 def test_a_stop_between_reports_leaves_the_reports_unchanged(

@@ -8,25 +8,33 @@ import pytest
 
 from lrray.training.loop import train
 from tests.training.conftest import GRAPH
+from tests.training.run_training import run
 
 
-def losses(reports, name="train_loss_bits"):
+def values(reports, name="train_loss_bits"):
     return [r[name] for r in reports if name in r]
 
 
-def settings(tmp_path, **keys):
+def settings(run_dir=None, **keys):
+    train_settings = {
+        "steps": 6, "batch_size": 8, "seq_len": 16, "device": "cpu", "log_every": 1,
+        "eval_sequences": 8,
+    }  # fmt: skip
     return {
         "graph": GRAPH,
         "model": {"type": "mingru", "hidden_size": 8, "num_hidden_layers": 2},
-        "train": {
-            "steps": 6, "batch_size": 8, "seq_len": 16, "device": "cpu", "log_every": 1,
-            "eval_sequences": 8, **keys,
-        },
-    }  # fmt: skip
+        "train": {**train_settings, **keys},
+        **({} if run_dir is None else {"run_dir": str(run_dir)}),
+    }
 
 
-def launch(tmp_path, runs, num_workers):
-    path = tmp_path / f"{num_workers}.json"
+def in_this_process(run_settings):
+    reports = []
+    run(run_settings, reports.append)
+    return reports
+
+
+def under_torchrun(path, runs, num_workers):
     path.write_text(json.dumps(runs))
     launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={num_workers}", "-m"]
     done = subprocess.run(
@@ -40,31 +48,56 @@ def launch(tmp_path, runs, num_workers):
     return {name: [r for r in reports if r["run"] == name] for name in runs}
 
 
-def test_two_workers_equal_one(tmp_path):
+@pytest.fixture(scope="module")
+def alone():
+    return in_this_process(settings())
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Several runs of two gloo workers, one after the other in the same two processes."""
+    folder = tmp_path_factory.mktemp("workers")
     runs = {
-        "ddp": settings(tmp_path),
-        "accumulated": settings(tmp_path, micro_batch_size=3),
-        "fsdp": settings(tmp_path, parallel="fsdp", micro_batch_size=3),
+        "ddp": settings(),
+        "accumulated": settings(micro_batch_size=3),
+        "fsdp": settings(parallel="fsdp", micro_batch_size=3),
+        "first half": settings(folder / "run", parallel="fsdp", steps=3),
+        "second half": settings(folder / "run", parallel="fsdp", steps=6),
+        "own folders": settings(steps=9)
+        | {"run_dir_of_rank": [str(folder / "run"), str(folder / "elsewhere")]},
+        "odd batch": settings(batch_size=7),
+        "odd evaluation": settings(eval_sequences=7),
     }
-    alone = launch(tmp_path, {"alone": runs["ddp"]}, num_workers=1)["alone"]
-    together = launch(tmp_path, runs, num_workers=2)
-    assert len(losses(alone)) == 6
-    for reports in together.values():
-        for name in ("train_loss_bits", "grad_norm", "loss_bits", "excess_bits"):
-            assert losses(reports, name) == pytest.approx(losses(alone, name), rel=1e-5, abs=1e-6)
+    return folder, under_torchrun(folder / "runs.json", runs, num_workers=2)
 
 
-def test_a_sharded_run_resumes_in_one_process(tmp_path, gssm):
-    runs = {}
-    for name, steps in (("first", 3), ("second", 6)):
-        runs[name] = settings(tmp_path, parallel="fsdp", steps=steps)
-        runs[name]["run_dir"] = str(tmp_path / "run")
-    runs["whole"] = settings(tmp_path, parallel="fsdp")
-    reports = launch(tmp_path, runs, num_workers=2)
-    parts = losses(reports["first"]) + losses(reports["second"])
-    assert parts == pytest.approx(losses(reports["whole"]), rel=1e-6)
-    again = {"again": {**runs["second"], "train": {**runs["second"]["train"], "steps": 9}}}
-    assert len(losses(launch(tmp_path, again, num_workers=1)["again"])) == 3
+@pytest.mark.parametrize("name", ["ddp", "accumulated", "fsdp"])
+def test_two_workers_equal_one(alone, together, name):
+    reports = together[1][name]
+    assert len(values(reports)) == 6
+    for metric in ("train_loss_bits", "grad_norm", "loss_bits", "excess_bits"):
+        assert values(reports, metric) == pytest.approx(values(alone, metric), rel=1e-5, abs=1e-6)
+
+
+def test_a_sharded_run_resumes_with_two_workers_and_with_one(alone, together):
+    folder, reports = together
+    halves = values(reports["first half"]) + values(reports["second half"])
+    assert halves == pytest.approx(values(alone), rel=1e-5)
+    longer = in_this_process(settings(folder / "run", steps=9))
+    whole = in_this_process(settings(steps=9))
+    assert values(longer) == pytest.approx(values(whole)[6:], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("own folders", "run_dir: every worker must see the same checkpoints"),
+        ("odd batch", "batch_size: must be divisible by the number of workers, 2, but got 7"),
+        ("odd evaluation", "eval_sequences: must be divisible by the number of workers, 2"),
+    ],
+)
+def test_what_several_workers_cannot_share_is_refused(together, name, message):
+    assert message in together[1][name][0]["error"]
 
 
 @pytest.mark.parametrize("micro_batch_size", [1, 3, 8, 100])
@@ -75,4 +108,4 @@ def test_gradient_accumulation_equals_the_whole_batch(
     train(make_model(), gssm, make_config(), report=whole.append)
     cut = make_config(micro_batch_size=micro_batch_size)
     train(make_model(), gssm, cut, report=parts.append)
-    assert losses(parts) == pytest.approx(losses(whole), rel=1e-5)
+    assert values(parts) == pytest.approx(values(whole), rel=1e-5)

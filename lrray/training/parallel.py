@@ -1,0 +1,60 @@
+"""A model as several workers train it: copied (DDP) or sharded (FSDP2).
+
+Sharding's modules take seconds to import, so they load only where a model is sharded; a sharded
+tensor (``DTensor``) is told by its ``full_tensor`` method.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lrray.training.distributed import Workers
+
+
+def replicate(model: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """The model under DDP; its buffers are constants, which need no broadcast at every step."""
+    with warnings.catch_warnings():
+        # torch 2.13 deprecates broadcast_buffers before its replacement is there.
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(
+            model,
+            device_ids=[device] if device.type == "cuda" else None,
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True,
+        )
+
+
+def shard(model: nn.Module, workers: Workers, bf16: bool) -> None:
+    """Shards the model in place with FSDP2, block by block; gradients are summed in float32."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    mesh = init_device_mesh(workers.device.type, (workers.world_size,))
+    policy = MixedPrecisionPolicy(
+        param_dtype=torch.bfloat16 if bf16 else None, reduce_dtype=torch.float32
+    )
+    groups = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    for block in (block for group in groups for block in group):
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor put together by all workers, any other as it is."""
+    full: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return full
+
+
+def placed_like(tensor: Tensor, target: Any) -> Tensor:
+    """A whole tensor sharded as the target of its shape is; any other as it is."""
+    if not hasattr(target, "full_tensor") or tensor.shape != target.shape:
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    mesh = target.device_mesh
+    return distribute_tensor(tensor.to(mesh.device_type), mesh, target.placements)

@@ -1,0 +1,88 @@
+"""Losses on the held-out set against the exact bound."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lrray.gssm import GSSM
+from lrray.training.distributed import Workers
+from lrray.training.evaluate import by_octave, evaluate
+from lrray.training.heldout import make_heldout
+from lrray.training.loop import train
+
+ALONE = Workers(0, 1, torch.device("cpu"))
+
+
+class Unigram(nn.Module):
+    """The same probabilities at every step."""
+
+    def __init__(self, probabilities):
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(probabilities).log())
+
+    def forward(self, tokens):
+        return self.logits.expand(*tokens.shape, -1)
+
+
+def test_loss_accuracy_and_excess_are_their_definitions(gssm):
+    heldout = make_heldout(gssm, 20, 16)
+    found = evaluate(Unigram([0.1, 0.2, 0.3, 0.4]), heldout, ALONE, batch_size=7)
+    targets = heldout.tokens[:, 1:]
+    loss = -np.log2(np.array([0.1, 0.2, 0.3, 0.4]))[targets]
+    bound = gssm.nll(heldout.tokens) / 15 / math.log(2)
+    excess = loss.mean(axis=1) - bound
+    assert found.loss_bits == pytest.approx(loss.mean())
+    assert found.accuracy == pytest.approx((targets == 3).mean())
+    assert found.bound_bits == pytest.approx(bound.mean())
+    assert found.excess_bits == pytest.approx(excess.mean())
+    assert found.excess_se_bits == pytest.approx(excess.std(ddof=1) / math.sqrt(20))
+    np.testing.assert_allclose(found.loss_by_position_bits, loss.mean(axis=0), rtol=1e-6)
+
+
+def test_octaves_pool_positions():
+    pooled = by_octave(np.arange(1.0, 7.0))
+    assert pooled == {"1": 1.0, "2-3": 2.5, "4-6": 5.0}
+
+
+def test_the_held_out_set_is_the_same_for_every_run_and_the_bound_is_cached(tmp_path, gssm):
+    first = make_heldout(gssm, 8, 16, tmp_path)
+    (cached,) = tmp_path.iterdir()
+    np.save(cached, np.full((8, 15), 2.0))  # shows that the file is what is read next
+    second = make_heldout(gssm, 8, 16, tmp_path)
+    np.testing.assert_array_equal(first.tokens, second.tokens)
+    assert (second.bound_nats == 2).all()
+    cached.write_bytes(cached.read_bytes()[:50])
+    third = make_heldout(gssm, 8, 16, tmp_path)
+    np.testing.assert_array_equal(third.bound_nats, first.bound_nats)
+    make_heldout(GSSM(gssm.graph, 2), 8, 16, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_context_graph_has_losses_but_no_bound(gssm, make_model, make_config):
+    nodes = gssm.graph.to_dict()["nodes"]
+    graph = {"nodes": [{**nodes[0], "mode": "context"}, nodes[1]]}
+    result = train(make_model(), GSSM.from_config(graph, 1), make_config(steps=2))
+    assert math.isfinite(result.evaluation.loss_bits)
+    assert result.evaluation.excess_bits is None
+    assert "bound_bits" not in result.metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("type_", ["llama", "mingru", "lstm"])
+def test_excess_goes_to_zero_where_a_model_can_learn_the_graph(
+    gssm, make_model, make_config, type_
+):
+    config = make_config(
+        steps=1500, batch_size=64, learning_rate=3e-3, schedule="cosine", eval_sequences=2048,
+        log_every=100, eval_every=500,
+    )  # fmt: skip
+    reports = []
+    model = make_model(type=type_, hidden_size=32, num_hidden_layers=2)
+    found = train(model, gssm, config, report=reports.append).evaluation
+    assert found.excess_bits < 0.005
+    for report in reports:
+        if "excess_bits" in report:  # no model beats the bound
+            assert report["excess_bits"] > -3 * report["excess_se_bits"]
