@@ -25,6 +25,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ class RunFolder:
 
     def write_json(self, name: str, data: Any) -> Path:
         """Writes plain data as JSON."""
-        return self.write_text(name, json.dumps(data, indent=1, default=float) + "\n")
+        return self.write_text(name, json.dumps(_plain(data), indent=1) + "\n")
 
     def append_metrics(self, cell_id: str, point: Mapping[str, float]) -> None:
         """Adds a point to a cell's curves."""
@@ -121,7 +122,7 @@ class RunFolder:
         record = {"id": cell.id, "kind": cell.kind, "code": cell.code, **outcome}
         record |= {"axes": dict(cell.axes), "settings": dict(cell.settings)}
         record |= {"host": os.uname().nodename, "finished_at": time.time()}
-        plain = json.loads(json.dumps(record, default=float).replace("NaN", "null"))
+        plain = _plain(record)
         plain["checksum"] = digest(plain)
         self.write_json(f"cells/{cell.id}.json", plain)
 
@@ -159,12 +160,13 @@ class RunFolder:
         """Moves a damaged file aside, out of every later reader's way."""
         target = self.path / "quarantine" / f"{path.name}.{secrets.token_hex(2)}"
         target.parent.mkdir(exist_ok=True)
-        path.replace(target)
+        with suppress(FileNotFoundError):  # another process was faster
+            path.replace(target)
         return target
 
 
 def write_atomic(target: Path, content: bytes) -> None:
-    """Writes ``content`` under a temporary name beside ``target``, syncs and renames it."""
+    """Writes ``content`` under a temporary name beside ``target``, renames it, syncs both steps."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(2)}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -175,6 +177,16 @@ def write_atomic(target: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _plain(data: Any) -> Any:
+    """Data as JSON has it, with null for NaN and infinity, e.g. an undefined standard error."""
+    return json.loads(json.dumps(data, default=float), parse_constant=lambda name: None)
 
 
 def latest_run(results: Path, study: str) -> RunFolder | None:

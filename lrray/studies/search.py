@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
 from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
-from lrray.studies.folder import DONE, RunFolder, write_atomic
+from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder, write_atomic
 from lrray.studies.identity import Cell
 from lrray.studies.sources import SearchArm
 from lrray.studies.spec import Search
@@ -169,8 +169,6 @@ def open_arm(
         record = folder.load_cell(cell_id)
         if record is not None:
             ended[cell_id] = _as_trial(record, space, score)
-        elif trial.state == TrialState.PRUNED:
-            ended[cell_id] = trial
         else:
             repeat[cell_id] = {key: parameters[key] for key in space}
     for record in _own_records(folder, space, cell):
@@ -210,12 +208,15 @@ def _without(space: Iterable[str], axes: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in axes.items() if key not in set(space)}
 
 
+_STATES = {DONE: TrialState.COMPLETE, FAILED: TrialState.FAIL, STOPPED: TrialState.PRUNED}
+
+
 def _as_trial(
     record: Mapping[str, Any], space: dict[str, BaseDistribution], score: Score
 ) -> FrozenTrial:
     measured = score(record["result"]) if record["state"] == DONE else {}
     trial = optuna.trial.create_trial(
-        state=TrialState.COMPLETE if measured else TrialState.FAIL,
+        state=_STATES[record["state"]],
         params={key: record["axes"][key] for key in space},
         distributions=space,
         value=measured.get(OBJECTIVE),

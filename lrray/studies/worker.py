@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Limits:
     """Times a cell whose worker died (memory, lost node, time limit) is tried again."""
     time_limit_s: float | None = None
     memory_gb: float | None = None
+    driver: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Names the driver: a cell is not to blame for a worker that ended with its driver."""
 
 
 def trial(config: Mapping[str, Any]) -> None:
@@ -72,11 +75,11 @@ def run_durably(
     record = folder.load_cell(cell.id)
     if record is not None:
         return record
-    attempts = _Attempts.read(folder.path / "attempts" / f"{cell.id}.json")
+    attempts = _Attempts.read(folder.path / "attempts" / f"{cell.id}.json", limits.driver)
     while True:
         begun = attempts.begin()
         if attempts.deaths > limits.max_deaths:
-            reason = attempts.last_reason or "its worker died"
+            reason = attempts.last_reason
             folder.save_failure(cell, f"{reason} ({attempts.deaths} times)", reason + "\n", 0.0)
             break
         try:
@@ -171,25 +174,32 @@ class _Attempts:
     """How often a cell was tried; kept in a file while it is unfinished."""
 
     path: Path
+    driver: str
     failures: int = 0
     deaths: int = 0
     running: bool = False
     last_reason: str = ""
 
     @classmethod
-    def read(cls, path: Path) -> _Attempts:
+    def read(cls, path: Path, driver: str) -> _Attempts:
         try:
             attempts = cls(path, **json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
-            return cls(path)
-        if attempts.running:  # the worker that began did not live to say how it ended
-            attempts.deaths += 1
+            return cls(path, driver)
+        if attempts.running and attempts.driver == driver:
+            attempts.died("its worker died")  # it did not live to say so itself
+        attempts.driver = driver
         return attempts
 
     def begin(self) -> float:
         self.running = True
         self.write()
         return time.perf_counter()
+
+    def died(self, reason: str) -> None:
+        self.deaths += 1
+        self.running, self.last_reason = False, reason
+        self.write()
 
     def failed(self) -> None:
         self.failures += 1
@@ -234,8 +244,7 @@ class _Watchdog:
                 self._end(f"passed its memory limit of {memory_limit:g} GB")
 
     def _end(self, reason: str) -> None:
-        self.attempts.last_reason = reason
-        self.attempts.write()
+        self.attempts.died(reason)
         os._exit(1)
 
 
