@@ -285,6 +285,8 @@ def token_nll(
     """
     nll = np.empty((tokens.shape[0], tokens.shape[1] - 1))
     lanes = _lanes(plan.emission.shape[1] - _PAD)
+    while lanes > 8 and lanes // 2 * num_threads >= len(tokens):
+        lanes //= 2  # no lane idles, no thread either
 
     def fill(low: int, high: int) -> None:
         _forward(
@@ -292,5 +294,5 @@ def token_nll(
             plan.feedback, plan.dim, plan.parent_row, plan.parent_start, plan.emission,
         )  # fmt: skip
 
-    over_chunks(fill, len(tokens), num_threads)
+    over_chunks(fill, len(tokens), num_threads, lanes)
     return nll

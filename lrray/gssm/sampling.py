@@ -249,12 +249,14 @@ def _run(
     _sample(tokens, _U64(first), _U64(stream_seed), *shape, tables.offset, tables.words)
 
 
-def over_chunks(fill: Callable[[int, int], None], size: int, num_threads: int) -> None:
+def over_chunks(
+    fill: Callable[[int, int], None], size: int, num_threads: int, lanes: int = LANES
+) -> None:
     """Calls ``fill(low, high)`` on threads, over lane-aligned ranges that cover ``size``."""
     if size == 0:
         return
-    groups = -(-size // LANES)
-    chunk = -(-groups // min(num_threads, groups)) * LANES
+    groups = -(-size // lanes)
+    chunk = -(-groups // min(num_threads, groups)) * lanes
     ranges = [(low, min(low + chunk, size)) for low in range(0, size, chunk)]
     if len(ranges) == 1:
         fill(*ranges[0])

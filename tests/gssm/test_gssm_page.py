@@ -1,0 +1,25 @@
+"""The page's example prints what the page says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+from lrray.gssm import NodeConfig
+
+PAGE = (Path(__file__).parents[2] / "docs" / "gssm.md").read_text(encoding="utf-8")
+
+
+def test_the_worked_example_prints_what_the_page_shows() -> None:
+    [(code, shown)] = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE, re.DOTALL)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})
+    assert printed.getvalue() == shown
+
+
+def test_every_key_of_a_node_has_its_line() -> None:
+    keys = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert keys == list(NodeConfig.model_fields)
