@@ -37,7 +37,7 @@ _DENSE_STATES = 12
 """From this number of states on, a latent is contracted lane by lane."""
 
 _PAD = 8
-# One cache line beside each row of the emissions: rows a power of two apart would share cache sets.
+"""Columns beside each row of the emissions: rows a power of two apart would share cache sets."""
 
 # Contraction (fused multiply-add) is allowed; reordering is not, so results stay reproducible.
 _COMPILE: dict[str, Any] = {
@@ -92,8 +92,14 @@ def check_workspace(graph: GraphConfig, num_threads: int) -> None:
         LrrayError: the arrays would take more than ``MAX_WORKSPACE_GB``.
     """
     states, vocab = graph.num_joint_states, graph.observed.state_dim
-    per_thread = _lanes(states) * (states + sum(table_entries(graph, z) for z in graph.latents))
-    gigabytes = 8 * (states * (vocab + 4) + num_threads * per_thread) / 1e9
+    tables, gathered = 0, 0
+    for node in graph.latents:
+        entries = table_entries(graph, node)
+        tables += entries
+        if node.state_dim < _DENSE_STATES:
+            gathered += entries // (vocab if graph.observed.name in node.parents else 1)
+    per_thread = _lanes(states) * (states + gathered)
+    gigabytes = 8 * (tables + states * (vocab + 4) + num_threads * per_thread) / 1e9
     if gigabytes > MAX_WORKSPACE_GB:
         raise LrrayError(
             "graph",

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lrray.config import dump_yaml, parse, parse_yaml
 from lrray.errors import LrrayError
 from lrray.gssm import GSSM, GraphConfig
+from lrray.gssm.likelihood import check_workspace
 from tests.gssm.graphs import CONTEXT_KINDS, KINDS, build, independent_latents, node, token
 
 
@@ -267,6 +268,11 @@ def test_a_joint_state_too_large_for_memory_is_refused_before_anything_is_built(
         "graph: the exact likelihood must fit in 3.5 GB, but got '206.2 GB for 1073741824 joint "
         "states, 4 tokens, 1 threads' (fix: use fewer or smaller latents, or fewer threads)"
     )
+
+
+def test_many_threads_do_not_make_a_usual_graph_too_large() -> None:
+    for gssm in (independent_latents(1, 256, tokens=32), independent_latents(8, 4, tokens=64)):
+        check_workspace(gssm.graph, num_threads=128)
 
 
 ODD = st.none() | st.booleans() | st.integers(-2, 6) | st.floats() | st.text("XZ1", max_size=2)
