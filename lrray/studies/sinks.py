@@ -69,33 +69,26 @@ class WandbSink:
 
         # Said to the process first: W&B greets on stderr before it looks at a run's settings.
         wandb.setup(wandb.Settings(silent=True))
-        self._run = wandb.init(
-            project=settings.project,
-            entity=settings.entity,
-            mode=mode,
-            dir=str(folder.path),
-            id=run_id(cell, folder),
-            resume="allow",
-            # Another run of this process, e.g. the user function's own, is left alone.
-            reinit="create_new",
-            group=folder.name,
-            job_type=cell.kind,
-            name=cell_name(cell),
-            tags=list(settings.tags),
-            config={"cell": dict(cell.axes), **cell.settings},
-            settings=wandb.Settings(
-                silent=True,
-                console="off",
-                init_timeout=INIT_TIMEOUT_S,
-                # Machine, command line and code stand in provenance.json, where no secret gets in.
-                disable_git=True,
-                save_code=False,
-                x_disable_meta=True,
-                x_disable_stats=True,
-                x_disable_machine_info=True,
-                x_save_requirements=False,
-            ),
-        )
+        try:
+            self._run = wandb.init(
+                project=settings.project,
+                entity=settings.entity,
+                mode=mode,
+                dir=str(folder.path),
+                id=run_id(cell, folder),
+                resume="allow",
+                # Another run of this process, e.g. the user function's own, is left alone.
+                reinit="create_new",
+                group=folder.name,
+                job_type=cell.kind,
+                name=cell_name(cell),
+                tags=list(settings.tags),
+                config={"cell": dict(cell.axes), **cell.settings},
+                settings=_quiet_settings(),
+            )
+        except Exception:
+            wandb.teardown()  # W&B's service holds the id of a run that could not begin
+            raise
         self._next = int(self._run.step)
 
     def point(self, step: int, numbers: Mapping[str, float]) -> None:
@@ -103,7 +96,8 @@ class WandbSink:
         if step < self._next:
             return
         self._next = step + 1
-        self._run.log(dict(numbers), step=step)
+        # Committed at once: a pending last point would overwrite the summary when it finishes.
+        self._run.log(dict(numbers), step=step, commit=True)
 
     def close(self, record: Mapping[str, Any] | None) -> None:
         """Writes the result into the run's summary and finishes it."""
@@ -112,6 +106,23 @@ class WandbSink:
             self._run.summary.update({"state": record["state"]})
         good = record is not None and record["state"] == DONE
         self._run.finish(exit_code=0 if good else 1)
+
+
+def _quiet_settings() -> Any:
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        init_timeout=INIT_TIMEOUT_S,
+        # Machine, command line and code stand in provenance.json, where no secret gets in.
+        disable_git=True,
+        save_code=False,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+    )
 
 
 def run_id(cell: Cell, folder: RunFolder) -> str:
