@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -66,6 +68,7 @@ def study(
     data, path = read_study(name, [*(overrides or []), *extra])
     kind = study_kind(data, path, known_kinds())
     request = Request(
+        given=" ".join([name, *(overrides or [])]),
         name=path.stem,
         kind=kind,
         grid=data.get("grid"),
@@ -85,6 +88,7 @@ def study(
 class Request:
     """A checked study and how it is to be run."""
 
+    given: str
     name: str
     kind: str
     grid: Any
@@ -154,13 +158,14 @@ def _run(request: Request, console: Console) -> int:
     earlier = latest_run(request.out, request.name)
     command = _resume_command(request)
     if earlier is not None and not request.resume and not (earlier.path / "summary.json").exists():
-        console.print(f"An unfinished run is there: {earlier.path}. To continue it: {command}")
+        console.print(f"An unfinished run is there: {earlier.path}", soft_wrap=True)
+        console.print(f"To continue it instead: {command}", soft_wrap=True)
     if request.resume and earlier is not None:
         folder = earlier
         _say_what_changed(earlier, request, console)
     else:
         folder = RunFolder.create(request.out, request.name)
-    with FolderLock(folder.path), _sigterm_interrupts():
+    with FolderLock(folder.path), _interruptible():
         try:
             return _execute(request, folder, console)
         except KeyboardInterrupt:
@@ -212,23 +217,30 @@ def _execute(request: Request, folder: RunFolder, console: Console) -> int:
     return 0 if good and not summary["failed"] else 1
 
 
-class _sigterm_interrupts:  # noqa: N801
-    """Within it, SIGTERM stops like Ctrl-C."""
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 
-    def __enter__(self) -> None:
-        self._old = signal.signal(signal.SIGTERM, self._interrupt)
 
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGTERM, self._old)
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within it, SIGTERM stops like Ctrl-C. Once stopping, further ones change nothing."""
 
-    @staticmethod
-    def _interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for further in _STOPPING:
+            signal.signal(further, signal.SIG_IGN)
         raise KeyboardInterrupt
+
+    old = {number: signal.signal(number, interrupt) for number in _STOPPING}
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            for number, handler in old.items():
+                signal.signal(number, handler)
 
 
 def _resume_command(request: Request) -> str:
     place = "" if request.out == Path("results") else f" --out {request.out}"
-    return f"lrray study {request.name}{place} --resume"
+    return f"lrray study {request.given}{place} --resume"
 
 
 def run_app(app: Any) -> None:

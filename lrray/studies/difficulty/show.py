@@ -31,7 +31,7 @@ def show(summary: dict[str, Any], points: Sequence[GridPoint], console: Console)
     console.print(
         f"\nPairs of {target.metric} = {target.value:g} {unit}, measured again on fresh {fresh}"
     )
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     headings = ["pair", "alpha_X", "alpha_Z", "gzip\nbytes/token", "entropy\nbits/token", ""]
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
