@@ -68,8 +68,8 @@ class TrainConfig(Settings):
     """Steps between reports of the training loss."""
     eval_every: PositiveInt | None = None
     """Steps between evaluations; the end is always evaluated."""
-    eval_sequences: Annotated[int, Field(ge=2)] = 64
-    """Held-out sequences, the same for every run on a graph."""
+    eval_sequences: Annotated[int, Field(ge=2)] = 256
+    """Held-out sequences, the same for every run on a graph; few understate the excess."""
     eval_batch_size: PositiveInt = 64
     """Most sequences in one forward pass of an evaluation."""
     checkpoint_every: PositiveInt | None = None
