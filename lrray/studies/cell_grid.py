@@ -14,14 +14,14 @@ from rich.table import Table
 from lrray.config import parse, set_key
 from lrray.statistics import summarize
 from lrray.studies.engine import num_slots, run_cells
-from lrray.studies.folder import DONE, FAILED, RunFolder
+from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell, code_version
 from lrray.studies.kinds import load_kind
 from lrray.studies.progress import Progress
 from lrray.studies.search import (
     OBJECTIVE,
-    finished_trials,
+    ended_trials,
     make_sampler,
     open_arm,
     open_journal,
@@ -90,7 +90,8 @@ def _scheduler(study: CellStudy) -> Any:
 
     judged: dict[str, Any] = {"time_attr": "step", "metric": search.metric, "mode": search.mode}
     if search.scheduler == "asha":
-        return AsyncHyperBandScheduler(**judged, max_t=search.max_step)
+        # A trial that reaches the last step is whole: stopping there would lose its result.
+        return AsyncHyperBandScheduler(**judged, max_t=search.max_step + 1)
     return MedianStoppingRule(**judged, grace_period=max(1, search.max_step // 10))
 
 
@@ -157,6 +158,7 @@ class _Grid:
             "hypothesis": self.study.hypothesis,
             "cells": len(wanted),
             "done": sum(record["state"] == DONE for record in records),
+            "stopped": sum(record["state"] == STOPPED for record in records),
             "failed": len(failed),
             "failures": [{"axes": r["axes"], "id": r["id"], "reason": r["reason"]} for r in failed],
             "axes": axes,
@@ -173,7 +175,7 @@ class _Grid:
             return [cell.id for cell in self._cells()]
         ids = []
         for arm in self.arms:
-            ids += [arm.cell(t.params).id for t in finished_trials(self.storage, arm.name)]
+            ids += [arm.cell(t.params).id for t in ended_trials(self.storage, arm.name)]
         return ids
 
 
@@ -226,11 +228,12 @@ def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Conso
         console.print(table)
         if len(rows) > SHOWN_ROWS:
             console.print(f"… and {len(rows) - SHOWN_ROWS} more in cells.csv")
-    console.print(f"{summary['done']} of {summary['cells']} cells done")
+    stopped = f", {summary['stopped']} stopped early" if summary["stopped"] else ""
+    console.print(f"{summary['done']} of {summary['cells']} cells done{stopped}")
     for failure in summary["failures"][:SHOWN_ROWS]:
         axes = " ".join(f"{name}={value}" for name, value in failure["axes"].items())
         console.print(f"[red]failed[/red] {axes}: {failure['reason']}", soft_wrap=True)
-    return summary["done"] == summary["cells"]
+    return bool(summary["done"] + summary["stopped"] == summary["cells"])
 
 
 def _shown(row: Mapping[str, Any], name: str) -> str:

@@ -251,6 +251,11 @@ def _lies_in(space: dict[str, BaseDistribution], parameters: Mapping[str, Any]) 
         return False
 
 
+def ended_trials(storage: JournalStorage, name: str) -> list[FrozenTrial]:
+    """Trials that were measured, stopped early or failed, in the order they were proposed."""
+    return [trial for trial in _proposed(storage, name) if trial.state.is_finished()]
+
+
 def finished_trials(storage: JournalStorage, name: str) -> list[FrozenTrial]:
     """Measured trials of a search, in the order they were proposed."""
     study = optuna.load_study(study_name=name, storage=storage)
