@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -12,22 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from lrray.config import parse, set_key
+from lrray.errors import LrrayError
 from lrray.statistics import summarize
 from lrray.studies.engine import num_slots, run_cells
 from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell, code_version
 from lrray.studies.kinds import load_kind
+from lrray.studies.objective import OBJECTIVE, Objective
 from lrray.studies.progress import Progress
-from lrray.studies.search import (
-    OBJECTIVE,
-    ended_trials,
-    make_sampler,
-    open_arm,
-    open_journal,
-)
+from lrray.studies.search import ended_trials, make_sampler, open_arm, open_journal
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
-from lrray.studies.spec import CellStudy
+from lrray.studies.spec import CellStudy, seed_list
 
 SHOWN_ROWS = 40
 """Most rows of the table on the terminal; all are in ``cells.csv``."""
@@ -41,6 +37,35 @@ def make_cell(study: CellStudy, axes: Mapping[str, Any], seeds: Sequence[int] = 
     module = load_kind(study.kind)
     code = study.code() if hasattr(study, "code") else module.CODE
     return Cell(study.kind, settings, dict(axes), code_version(*code))
+
+
+def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Objective:
+    """What the study's search asks for, at the grid point with these ``axes``.
+
+    Raises:
+        LrrayError: the study searches nothing.
+    """
+    search, space = study.search, study.search_space
+    if search is None or space is None:
+        raise LrrayError(
+            "search", "this study searches nothing", fix="add search: and search_space:"
+        )
+
+    def cell(parameters: Mapping[str, Any]) -> Cell:
+        data: dict[str, Any] = study.model_dump(mode="json", exclude_none=True)
+        for path in space.root:
+            data = set_key(data, path, parameters[path], path)
+        resolved = parse(type(study), data, "search")
+        own = {**(axes or {}), **{path: parameters[path] for path in space.root}}
+        return make_cell(resolved, own, seed_list(search.seeds))
+
+    def score(result: Mapping[str, Any]) -> dict[str, float]:
+        numbers = {k: float(v) for k, v in result.items() if isinstance(v, int | float)}
+        sign = 1.0 if search.mode == "min" else -1.0
+        return {OBJECTIVE: sign * numbers[search.metric], **numbers}
+
+    goal: Literal["minimize", "maximize"] = "minimize" if search.mode == "min" else "maximize"
+    return Objective(search.metric, goal, cell, score)
 
 
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, Any]:
@@ -123,25 +148,12 @@ class _Grid:
         search, space = study.search, study.search_space
         assert search is not None
         assert space is not None
-        ranges, metric = space.to_optuna(), search.metric
-        seeds = range(search.seeds) if isinstance(search.seeds, int) else search.seeds
-
-        def cell(parameters: Mapping[str, Any]) -> Cell:
-            data: dict[str, Any] = study.model_dump(mode="json", exclude_none=True)
-            for path in ranges:
-                data = set_key(data, path, parameters[path], path)
-            resolved = parse(type(study), data, "search")
-            axes = {**point.axes, **{path: parameters[path] for path in ranges}}
-            return make_cell(resolved, axes, tuple(seeds))
-
-        def score(result: Mapping[str, Any]) -> dict[str, float]:
-            numbers = {k: float(v) for k, v in result.items() if isinstance(v, int | float)}
-            sign = 1.0 if search.mode == "min" else -1.0
-            return {OBJECTIVE: sign * numbers[metric], **numbers}
-
+        ranges, asked = space.to_optuna(), objective(study, point.axes)
         name = point.label or "search"
         sampler = make_sampler(search, ranges, 0.0)
-        return open_arm(self.folder, self.storage, name, search, sampler, ranges, cell, score)
+        return open_arm(
+            self.folder, self.storage, name, search, sampler, ranges, asked.cell, asked.score
+        )
 
     def write(self, seconds: float) -> dict[str, Any]:
         wanted = self._wanted()

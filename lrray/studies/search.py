@@ -22,10 +22,10 @@ from ray.tune.search.optuna import OptunaSearch
 from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
 from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder, write_atomic
 from lrray.studies.identity import Cell
+from lrray.studies.objective import OBJECTIVE
 from lrray.studies.sources import SearchArm
 from lrray.studies.spec import Search
 
-OBJECTIVE = "objective"
 JOURNAL = "optuna.journal"
 _NUM_STARTUP = 8
 

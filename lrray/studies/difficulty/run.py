@@ -18,6 +18,7 @@ from rich.table import Table
 from lrray.config import dump_yaml
 from lrray.difficulty.estimate import measure_draw
 from lrray.difficulty.level_set import LevelSet
+from lrray.errors import LrrayError
 from lrray.gssm import GSSM
 from lrray.studies.difficulty.cells import make_cell
 from lrray.studies.difficulty.matching import (
@@ -36,14 +37,9 @@ from lrray.studies.engine import num_slots, run_cells
 from lrray.studies.folder import FAILED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
+from lrray.studies.objective import OBJECTIVE, Objective
 from lrray.studies.progress import Progress
-from lrray.studies.search import (
-    OBJECTIVE,
-    finished_trials,
-    make_sampler,
-    open_arm,
-    open_journal,
-)
+from lrray.studies.search import finished_trials, make_sampler, open_arm, open_journal
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
 
 SEEDS_PER_CELL = 8
@@ -84,6 +80,39 @@ def _draw_seconds(study: DifficultyStudy) -> float:
     began = time.perf_counter()
     measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
     return time.perf_counter() - began
+
+
+def objective(study: DifficultyStudy) -> Objective:
+    """The distance of the difficulty at (alpha_X, alpha_Z) from the target.
+
+    Raises:
+        LrrayError: the study holds several searches, one per seed.
+    """
+    if len(study.searches) > 1:
+        raise LrrayError(
+            "seeds", f"ask for {len(study.searches)} searches, one per seed; here it takes one",
+            fix=f"seeds=[{study.seed_list[0]}]",
+        )  # fmt: skip
+    return _objective(study, next(iter(study.searches.values())), {})
+
+
+def _objective(study: DifficultyStudy, seeds: Sequence[int], axes: Mapping[str, Any]) -> Objective:
+    metric, target = study.target.metric, study.target.value
+
+    def cell(parameters: Mapping[str, Any]) -> Cell:
+        alphas = [parameters[key] for key in ALPHAS]
+        return make_cell(study.graph, alphas, seeds, study.size(), axes)
+
+    def score(result: Mapping[str, Any]) -> dict[str, float]:
+        numbers = {
+            "difficulty": result[metric],
+            "difficulty_se": result[f"{metric}_se"],
+            OBJECTIVE: abs(result[metric] - target),
+            **{k: v for k, v in result.items() if isinstance(v, int | float)},
+        }
+        return {key: float(value) for key, value in numbers.items() if value is not None}
+
+    return Objective(OBJECTIVE, "minimize", cell, score)
 
 
 class PointRun:
@@ -149,26 +178,12 @@ class PointRun:
                 return
 
     def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
-        def cell(parameters: Mapping[str, Any]) -> Cell:
-            alphas = [parameters[key] for key in ALPHAS]
-            return make_cell(self.study.graph, alphas, seeds, self.study.size(), self.point.axes)
-
-        full = self._name(name)
+        asked = _objective(self.study, seeds, self.point.axes)
         sampler = make_sampler(self.study.search, space, self.study.target.value)
         return open_arm(
-            self.folder, self._storage, full, self.study.search, sampler, space, cell, self._score
-        )
-
-    def _score(self, result: Mapping[str, Any]) -> dict[str, float]:
-        """The objective of the search and the numbers kept beside it."""
-        metric, target = self.study.target.metric, self.study.target.value
-        numbers = {
-            "difficulty": result[metric],
-            "difficulty_se": result[f"{metric}_se"],
-            OBJECTIVE: abs(result[metric] - target),
-            **{k: v for k, v in result.items() if isinstance(v, int | float)},
-        }
-        return {key: float(value) for key, value in numbers.items() if value is not None}
+            self.folder, self._storage, self._name(name), self.study.search, sampler, space,
+            asked.cell, asked.score,
+        )  # fmt: skip
 
     def _evidence(self, name: str) -> Evidence | None:
         trials = finished_trials(self._storage, self._name(name))
@@ -295,4 +310,4 @@ def _write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[
     return summary
 
 
-__all__ = ["plan", "run", "show"]
+__all__ = ["objective", "plan", "run", "show"]
