@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from lrray.study import run_app, study
@@ -18,6 +21,25 @@ app.command()(study)
 @app.callback()
 def _commands() -> None:
     """A Ray-distributed study platform for the science of latent reasoning."""
+
+
+Results = Annotated[
+    Path, typer.Argument(help="A run's folder, a study's folder, or the whole results folder.")
+]
+
+
+@app.command()
+def board(
+    results: Results = Path("results"),
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address and open nothing.")
+    ] = False,
+) -> None:
+    """Show results on a local page: live while a study runs, and read-only."""
+    from lrray.reports.board.server import serve
+
+    serve(results, port, open_browser=not no_browser)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""``lrray board``: one local, read-only page over a results folder."""

@@ -1,0 +1,37 @@
+"""How numbers are written: a mean to the decimals that its standard error supports."""
+
+from __future__ import annotations
+
+import math
+
+_PLAIN_DIGITS = 5
+"""Significant digits of a number that has no standard error."""
+
+
+def plain(value: float) -> str:
+    """A number alone."""
+    return f"{value:.{_PLAIN_DIGITS}g}"
+
+
+def rounded(mean: float, error: float | None) -> tuple[str, str]:
+    """Mean and standard error as text: two significant digits of the error, the mean to the same.
+
+    The error is empty where there is none (NaN, a single value).
+    """
+    if error is None or not math.isfinite(error):
+        return plain(mean), ""
+    if error <= 0:
+        return plain(mean), "0"
+    exponent = math.floor(math.log10(error))
+    large = max(abs(mean), error)
+    if large >= 1e6 or large < 1e-4:
+        digits = max(1, math.floor(math.log10(large)) - exponent + 1)
+        return f"{mean:.{digits}e}", f"{error:.1e}"
+    decimals = max(0, 1 - exponent)
+    return f"{mean:.{decimals}f}", f"{error:.{decimals}f}"
+
+
+def with_error(mean: float, error: float | None) -> str:
+    """``0.7540 ± 0.0040``."""
+    number, uncertainty = rounded(mean, error)
+    return f"{number} ± {uncertainty}" if uncertainty else number

@@ -1,0 +1,138 @@
+"""A run's results folder as reports see it: only ever read, whether its study still runs or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from lrray.config import load_yaml
+from lrray.errors import LrrayError
+from lrray.studies.folder import RunFolder
+from lrray.studies.identity import digest
+from lrray.studies.lock import is_held
+
+State = Literal["running", "finished", "stopped"]
+
+Record = dict[str, Any]
+"""What ``cells/<id>.json`` holds: id, state, axes, settings, result, seconds, …"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, read anew at every call; damaged files count as absent and are left alone."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """``<study>/<run id>``."""
+        return RunFolder(self.path).name
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The resolved study file; read once."""
+        try:
+            return load_yaml(self.path / "study.yaml")
+        except LrrayError:
+            return {}
+
+    @property
+    def kind(self) -> str:
+        """The kind of its study."""
+        return str(self.settings.get("kind", "unknown"))
+
+    @property
+    def question(self) -> str:
+        """What the study asks."""
+        return str(self.settings.get("question", self.name))
+
+    @property
+    def hypothesis(self) -> str:
+        """What was expected before the run."""
+        return str(self.settings.get("hypothesis", ""))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What ran, where, with which versions."""
+        return self._json("provenance.json")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """How far the run is, as its driver last told."""
+        return self._json("status.json")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the study found; empty until it ends."""
+        return self._json("summary.json")
+
+    @property
+    def state(self) -> State:
+        """Whether a driver works in it, or it ended, or was stopped before its end."""
+        if is_held(self.path):
+            return "running"
+        return "finished" if (self.path / "summary.json").exists() else "stopped"
+
+    def records(self) -> Iterator[Record]:
+        """All readable cells, in the order of their ids."""
+        for path in sorted((self.path / "cells").glob("*.json")):
+            record = read_record(path)
+            if record is not None:
+                yield record
+
+    def metrics(self, cell_id: str) -> list[dict[str, float]]:
+        """A cell's curves, as :meth:`RunFolder.metrics` reads them."""
+        return RunFolder(self.path).metrics(cell_id)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            data = json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return data if isinstance(data, dict) else {}
+
+
+def read_record(path: Path) -> Record | None:
+    """A cell's record, or None where it is gone or damaged."""
+    try:
+        record = json.loads(path.read_bytes())
+        checksum = record.pop("checksum")
+        whole = checksum == digest(record) and record["id"] == path.stem
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return dict(record) if whole else None
+
+
+def find_runs(place: Path) -> list[Run]:
+    """The runs at a run's folder, in a study's folder or in a whole results folder.
+
+    In the order of study, then time.
+
+    Raises:
+        LrrayError: there is no such folder.
+    """
+    if not place.is_dir():
+        raise LrrayError(str(place), "no such folder", fix="give a results folder")
+    place = place.resolve()
+    found = [*place.glob("study.yaml"), *place.glob("*/study.yaml"), *place.glob("*/*/study.yaml")]
+    paths = {path.parent.resolve() for path in found}
+    return [Run(path) for path in sorted(paths) if path.is_relative_to(place)]
+
+
+def newest_runs(place: Path) -> list[Run]:
+    """The newest run of every study among :func:`find_runs`.
+
+    Raises:
+        LrrayError: there is none.
+    """
+    newest = {run.path.parent: run for run in find_runs(place)}
+    if not newest:
+        raise LrrayError(
+            str(place), "holds no run of a study",
+            fix="give a run's folder, a study's folder or the results folder",
+        )  # fmt: skip
+    return list(newest.values())
