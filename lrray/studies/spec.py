@@ -137,15 +137,31 @@ class HasSeeds(Settings):
 def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any], Path]:
     """Reads a study's raw settings: the file, overrides applied, the search space filled in.
 
+    An override that names an axis of the grid replaces that axis, by one value or a list of them.
+
     Raises:
         LrrayError: anything a user can get wrong on that way.
     """
-    path = find_study(name)
-    data = apply_overrides(load_yaml(path), overrides)
+    path, words = find_study(name), list(overrides)
+    data = apply_overrides(load_yaml(path), words)
+    data = _replace_axes(data, [word.partition("=")[0].strip() for word in words])
     space = data.get("search_space")
     if isinstance(space, str):
         data["search_space"] = load_yaml(find_beside(space, path))
     return data, path
+
+
+def _replace_axes(data: dict[str, Any], overridden: Iterable[str]) -> dict[str, Any]:
+    """Turns overrides of axes, so far beside the grid, into axes."""
+    grid = data.get("grid")
+    names = [name for name in overridden if isinstance(grid, dict) and name in grid]
+    for name in names:
+        inner: Any = data
+        for key in name.split("."):
+            inner = inner[key]
+        values = inner if isinstance(inner, list | dict) else [inner]
+        data = {**data, "grid": {**data["grid"], name: values}}
+    return data
 
 
 def study_kind(data: dict[str, Any], path: Path, known: Iterable[str]) -> str:
