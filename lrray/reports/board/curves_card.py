@@ -92,7 +92,8 @@ def _note(shown: int, available: int, asked: int, found: int) -> str:
         return f"{shown} of {available} cells with curves; tick cells in the table to choose others"
     if not found:
         return f"The chosen cells logged no curves: {shown} others are shown"
-    return f"{shown} chosen cells" + (f", the first of {found}" if found > shown else "")
+    cells = "cell" if shown == 1 else "cells"
+    return f"{shown} chosen {cells}" + (f", the first of {found}" if found > shown else "")
 
 
 def _options(series: list[dict[str, Any]], metric: str, log: bool) -> dict[str, Any]:
