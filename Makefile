@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= difficulty
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help study test test-slow check format bench docs clean
+.PHONY: help install study test test-slow check format bench docs clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +22,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+install: $(VENV)/installed ## make the environment
 
 study: $(VENV)/installed ## run a study (STUDY=difficulty)
 	@$(BIN)/python -m lrray.study $(STUDY)

@@ -163,3 +163,5 @@ def run_cells(
             ),
         )
         tuner.fit()
+    if source.broken is not None:
+        raise source.broken

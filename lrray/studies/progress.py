@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -127,7 +128,8 @@ class Progress:
             "phase": self._phase, "ended": ended, "total": total, "done": source.num_done,
             "failed": source.num_failed, "running": running, "updated_at": now,
         }  # fmt: skip
-        self._folder.write_json("status.json", status)
+        with suppress(OSError):  # a picture of the run, not a part of it
+            self._folder.write_json("status.json", status)
         counts = {"done": source.num_done, "failed": source.num_failed, "running": len(running)}
         show_counts(self._folder.name, {**counts, "total": total})
 

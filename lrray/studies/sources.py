@@ -15,6 +15,7 @@ from typing import Any
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
+from lrray.errors import LrrayError
 from lrray.studies.folder import DONE, FAILED, RunFolder
 from lrray.studies.identity import Cell
 
@@ -30,6 +31,8 @@ class CellSource(Searcher):
         self.folder = folder
         self.running: dict[str, list[Cell]] = {}
         self.num_done = self.num_failed = 0
+        self.broken: LrrayError | None = None
+        """Why nothing more can be kept, where the folder cannot be written any longer."""
         self.changed: Callable[[], None] = lambda: None
         """Called after every change of the counts."""
 
@@ -47,7 +50,7 @@ class CellSource(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Tune's question for the next trial."""
-        cells = self.take(trial_id)
+        cells = [] if self.broken is not None else self.take(trial_id)
         if cells is None:
             return None
         if not cells:
@@ -70,8 +73,20 @@ class CellSource(Searcher):
                 self.num_done += 1
             else:
                 self.num_failed += 1
+        if error and None in records:
+            self._check_folder()
         self.ended(trial_id, records)
         self.changed()
+
+    def _check_folder(self) -> None:
+        """A worker could not keep a cell's outcome: finds out whether the folder is to blame."""
+        try:
+            self.folder.write_text("probe", "x" * 65536).unlink()
+        except OSError as reason:
+            self.broken = LrrayError(
+                str(self.folder.path), f"cannot be written any longer: {reason.strerror}",
+                fix="make room, then run the same command with --resume",
+            )  # fmt: skip
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Progress within a trial is no matter of the source."""

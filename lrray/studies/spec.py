@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lrray.config import Problem, Settings, apply_overrides, load_yaml
+from lrray.config import Problem, Settings, apply_overrides, load_yaml, parse_yaml
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.locate import find_beside, find_study
 from lrray.studies.space import SearchSpace
@@ -135,33 +135,52 @@ class HasSeeds(Settings):
 
 
 def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any], Path]:
-    """Reads a study's raw settings: the file, overrides applied, the search space filled in.
+    """Reads a study's raw settings, with overrides, its scale and the files it names filled in.
 
-    An override that names an axis of the grid replaces that axis, by one value or a list of them.
+    An override of an axis of the grid replaces the axis; ``scale=NAME`` chooses among the
+    settings under ``scales:``.
 
     Raises:
         LrrayError: anything a user can get wrong on that way.
     """
-    path, words = find_study(name), list(overrides)
-    data = apply_overrides(load_yaml(path), words)
-    data = _replace_axes(data, [word.partition("=")[0].strip() for word in words])
-    space = data.get("search_space")
-    if isinstance(space, str):
-        data["search_space"] = load_yaml(find_beside(space, path))
+    path = find_study(name)
+    data, settings = load_yaml(path), []
+    for word in overrides:
+        axis, _, value = word.partition("=")
+        grid = data.get("grid")
+        if isinstance(grid, dict) and axis in grid:
+            chosen = parse_yaml(value, word)
+            keep = isinstance(chosen, list | dict)
+            data["grid"] = {**grid, axis: chosen if keep else [chosen]}
+        else:
+            settings.append(word)
+    data = apply_overrides(_scaled(data, settings, str(path)), settings)
+    data.pop("scale", None)
+    for key in ("search_space", "pairs"):
+        if isinstance(data.get(key), str):
+            data[key] = load_yaml(find_beside(data[key], path))
     return data, path
 
 
-def _replace_axes(data: dict[str, Any], overridden: Iterable[str]) -> dict[str, Any]:
-    """Turns overrides of axes, so far beside the grid, into axes."""
-    grid = data.get("grid")
-    names = [name for name in overridden if isinstance(grid, dict) and name in grid]
-    for name in names:
-        inner: Any = data
-        for key in name.split("."):
-            inner = inner[key]
-        values = inner if isinstance(inner, list | dict) else [inner]
-        data = {**data, "grid": {**data["grid"], name: values}}
-    return data
+def _scaled(data: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
+    """The settings with those of the chosen scale laid over them."""
+    scales = data.get("scales")
+    if scales is None:
+        return data
+    base = {key: value for key, value in data.items() if key != "scales"}
+    chosen = apply_overrides(base, [word for word in overrides if word.startswith("scale=")])
+    name = chosen.get("scale")
+    if not isinstance(scales, dict) or name not in scales:
+        known = did_you_mean(str(name), scales if isinstance(scales, dict) else ())
+        raise LrrayError(f"{where}: scale", "must name one of its scales", got=name, fix=known)
+    return _laid_over(base, scales[name])
+
+
+def _laid_over(base: Any, top: Any) -> Any:
+    """``top`` over ``base``, mapping by mapping; a grid is replaced axis by axis."""
+    if not isinstance(base, dict) or not isinstance(top, dict):
+        return top
+    return {**base, **{key: _laid_over(base.get(key), value) for key, value in top.items()}}
 
 
 def study_kind(data: dict[str, Any], path: Path, known: Iterable[str]) -> str:

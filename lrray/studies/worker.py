@@ -137,7 +137,11 @@ def call(
             if tell is not None:
                 tell(dict(point))
 
-    context = CellContext(checkpoint=folder.path / "checkpoints" / cell.id, log=log)
+    context = CellContext(
+        checkpoint=folder.path / "checkpoints" / cell.id,
+        shared=folder.path / "shared",
+        log=log,
+    )
     run_cell = load_kind(cell.kind).run_cell
     seeds = cell.settings.get("seed")
     if not isinstance(seeds, list):

@@ -1,0 +1,83 @@
+"""Functions that the fault tests run as cells; each really does what its name says."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def counted(i, log, seconds=0.05):
+    """Appends a line per run, so that a cell that ran twice shows."""
+    time.sleep(seconds)
+    with Path(log).open("a") as file:
+        file.write(f"{i}\n")
+    return {"square": float(i * i)}
+
+
+def checkpointed(i, log, context=None, steps=30):
+    """Counts steps in its checkpoint folder and logs the step it began at."""
+    context.checkpoint.mkdir(parents=True, exist_ok=True)
+    place = context.checkpoint / "step"
+    begun = int(place.read_text()) if place.exists() else 0
+    with Path(log).open("a") as file:
+        file.write(f"{i} {begun}\n")
+    for step in range(begun, steps):
+        time.sleep(0.1)
+        temporary = place.with_suffix(".new")
+        temporary.write_text(str(step + 1))
+        temporary.replace(place)
+        context.log({"step": step + 1, "value": float(step)})
+    return {"steps": float(steps)}
+
+
+def raises(i):
+    """Raises for i = 2."""
+    if i == 2:
+        raise RuntimeError("two is not allowed")
+    return {"value": float(i)}
+
+
+def flaky(i, log):
+    """Raises the first time."""
+    path = Path(f"{log}.{i}")
+    if not path.exists():
+        path.touch()
+        raise RuntimeError("not yet")
+    return {"value": float(i)}
+
+
+def diverges(i):
+    """Returns NaN for i = 2."""
+    return {"loss": float("nan") if i == 2 else 1.0}
+
+
+def hangs(i):
+    """Never ends for i = 2."""
+    while i == 2:
+        time.sleep(0.1)
+    return {"value": float(i)}
+
+
+def eats_memory(i):
+    """Takes ever more memory for i = 2."""
+    taken = []
+    while i == 2:
+        taken.append(bytearray(20_000_000))
+        time.sleep(0.02)
+    return {"value": float(i)}
+
+
+def kills_itself(i, log):
+    """Its process dies by SIGKILL the first time, for i = 2."""
+    path = Path(f"{log}.{i}")
+    if i == 2 and not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"value": float(i)}
+
+
+def always_kills_itself(i):
+    """Its process dies by SIGKILL every time, for i = 2."""
+    if i == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"value": float(i)}

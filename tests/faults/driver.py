@@ -1,0 +1,81 @@
+"""Drives ``lrray study`` as a user's process of its own, to be killed at will."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def write_study(folder, function, grid, settings=None, **more):
+    """Writes ``study.yaml`` of kind function over ``tests.faults.cells``; returns its path."""
+    study = {
+        "kind": "function",
+        "question": "Does it survive?",
+        "hypothesis": "It does.",
+        "function": f"tests.faults.cells:{function}",
+        "settings": settings or {},
+        "grid": grid,
+        **more,
+    }
+    path = Path(folder) / "faulty.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def start(study, out, *options):
+    """Starts the command in a process group of its own."""
+    command = [sys.executable, "-m", "lrray.study", str(study), "--out", str(out), *options]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def finish(study, out, *options, timeout=240):
+    """Runs the command to its end; returns exit code and output."""
+    process = start(study, out, *options)
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    finally:
+        kill(process)
+    return process.returncode, output
+
+
+def kill(process):
+    """Kills the driver and every process below it, as a crash of the machine would."""
+    try:
+        family = [
+            psutil.Process(process.pid),
+            *psutil.Process(process.pid).children(recursive=True),
+        ]
+    except psutil.NoSuchProcess:
+        family = []
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def only_run(out):
+    """The folder of the only run."""
+    (run,) = [path.parent for path in Path(out).glob("faulty/*/study.yaml")]
+    return run
+
+
+def cells(run):
+    """Records of finished cells."""
+    return [json.loads(path.read_text()) for path in sorted(Path(run, "cells").glob("*.json"))]
+
+
+def table(run):
+    """The final table without what differs from run to run."""
+    return pd.read_csv(Path(run) / "cells.csv").drop(columns="seconds")

@@ -1,0 +1,83 @@
+"""Folders that are damaged, full, read-only or in use."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from tests.faults.driver import cells, finish, kill, only_run, start, write_study
+
+pytestmark = pytest.mark.slow
+
+FIVE = {"settings.i": {"start": 0, "stop": 5}}
+
+
+def test_damaged_result_files_are_put_aside_and_computed_again(tmp_path):
+    study, out = write_study(tmp_path, "raises", {"settings.i": [3, 4, 5]}), tmp_path / "out"
+    assert finish(study, out)[0] == 0
+    run = only_run(out)
+    truncated, changed, whole = sorted((run / "cells").glob("*.json"))
+    truncated.write_text(truncated.read_text()[:40])
+    changed.write_text(changed.read_text().replace('"value": ', '"value": 1'))
+    kept = whole.stat().st_mtime_ns
+    assert finish(study, out, "--resume")[0] == 0
+    assert len(cells(run)) == 3
+    assert whole.stat().st_mtime_ns == kept
+    assert len(list((run / "quarantine").iterdir())) == 2
+
+
+def test_a_second_driver_is_refused_with_the_first_ones_host_and_pid(tmp_path):
+    settings = {"log": str(tmp_path / "log"), "seconds": 2.0}
+    study, out = write_study(tmp_path, "counted", FIVE, settings), tmp_path / "out"
+    first = start(study, out)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(out.glob("faulty/*/lock.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        while not list(out.glob("faulty/*/study.yaml")):
+            time.sleep(0.05)
+        code, output = finish(study, out, "--resume")
+    finally:
+        kill(first)
+    assert code == 2
+    assert f"another driver works here: host {os.uname().nodename}, pid {first.pid}" in output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk_fails_with_one_line_and_the_study_resumes_when_there_is_room(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let tests mount a tmpfs")
+    try:
+        grid = {"settings.i": {"start": 0, "stop": 200}}
+        study = write_study(tmp_path, "counted", grid, {"log": "/dev/null", "seconds": 0.0})
+        code, output = finish(study, disk / "out")
+        assert code in (1, 2)
+        assert "No space left on device" in output
+        assert "Traceback" not in output
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        code, output = finish(study, disk / "out", "--resume", "--retry-failed")
+        assert code == 0, output
+        assert len(cells(only_run(disk / "out"))) == 200
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a read-only disk needs root")
+def test_a_read_only_results_folder_is_refused_in_one_line(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let tests mount a tmpfs")
+    try:
+        code, output = finish(write_study(tmp_path, "raises", FIVE), disk / "out")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+    assert code == 2
+    assert "cannot be made: Read-only file system" in output
+    assert len(output.strip().splitlines()) == 1
