@@ -18,6 +18,8 @@ _GRID_RUNNER = "lrray.studies.cell_grid"
 _KINDS = {
     "difficulty": ("lrray.studies.difficulty", "lrray.studies.difficulty.run"),
     "function": ("lrray.studies.function", _GRID_RUNNER),
+    "train": ("lrray.studies.training", _GRID_RUNNER),
+    "twohop": ("lrray.studies.twohop", _GRID_RUNNER),
 }
 """Kind -> its module and its runner."""
 
@@ -28,6 +30,8 @@ class CellContext:
 
     checkpoint: Path
     """A folder of its own that outlives the worker; a cell continues from what it finds there."""
+    shared: Path
+    """A folder that all cells of the run share, for data that several of them need."""
     log: Callable[[Mapping[str, float]], None]
     """Adds a point to the cell's curves, e.g. ``{"step": 100, "loss_bits": 2.1}``."""
 
