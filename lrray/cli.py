@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lrray.study import run_app, study
+from lrray.sweep import app as sweep
 
 app = typer.Typer(
     add_completion=False,
@@ -16,6 +17,7 @@ app = typer.Typer(
     help="A Ray-distributed study platform for the science of latent reasoning.",
 )
 app.command()(study)
+app.add_typer(sweep, name="sweep")
 
 
 @app.callback()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -105,14 +105,24 @@ def make_sampler(search: Search, space: dict[str, BaseDistribution], target: flo
         return GPSampler(seed=search.seed, deterministic_objective=False)
     if search.sampler == "random":
         return RandomSampler(seed=search.seed)
-    per_axis = next(n for n in count(2) if n ** len(space) >= search.num_trials)
-    axes = {name: _grid_axis(distribution, per_axis) for name, distribution in space.items()}
-    return GridSampler(axes, seed=search.seed)
+    return GridSampler(grid_axes(space, search.num_trials), seed=search.seed)
 
 
-def _grid_axis(distribution: Any, size: int) -> list[float]:
+def grid_axes(space: Mapping[str, BaseDistribution], num_trials: int) -> dict[str, list[Any]]:
+    """Values along every axis, as few as give at least ``num_trials`` points where they can."""
+    per_axis = next(n for n in count(2) if n ** len(space) >= num_trials)
+    return {name: _grid_axis(distribution, per_axis) for name, distribution in space.items()}
+
+
+def _grid_axis(distribution: Any, size: int) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
     spread = np.geomspace if distribution.log else np.linspace
-    return [float(v) for v in spread(distribution.low, distribution.high, size)]
+    values = spread(distribution.low, distribution.high, size)
+    if isinstance(distribution, IntDistribution):
+        return sorted({round(value) for value in values})
+    # Rounding may push the ends just over the bounds.
+    return [float(v) for v in np.clip(values, distribution.low, distribution.high)]
 
 
 class StoredSearch(OptunaSearch):

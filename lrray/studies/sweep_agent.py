@@ -1,0 +1,98 @@
+"""``python -m lrray.studies.sweep_agent STUDY key=value …``: one trial of a W&B sweep.
+
+``wandb agent`` calls it with the parameters that the sweep proposes. It measures the study's
+objective there, logs curves and numbers to the run that the agent opened, and prints them. Without
+an agent, e.g. with WANDB_MODE=offline, the run is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lrray.errors import LrrayError
+from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.spec import read_study
+from lrray.studies.sweep_space import read_value
+from lrray.studies.sweeps import SearchedStudy, read_searched
+from lrray.studies.worker import Limits, run_durably
+
+
+def evaluate(name: str, words: list[str]) -> dict[str, float]:
+    """Measures a study's objective at given parameters and logs it to W&B.
+
+    Args:
+        name: the study.
+        words: ``key=value``: the searched parameters, and overrides of other settings.
+
+    Returns:
+        The numbers logged.
+
+    Raises:
+        LrrayError: a word is wrong, a parameter missing, or the cell failed.
+    """
+    import wandb
+
+    source, parameters = _read(name, words)
+    cell = source.objective.cell(parameters)
+    with wandb.init() as run, tempfile.TemporaryDirectory(prefix="lrray-") as place:
+        # Under an agent the parameters are there already, and locked.
+        config = {**parameters, "study": source.path.stem, "cell": dict(cell.settings)}
+        run.config.update({key: config[key] for key in config if key not in run.config})
+
+        def log(point: Mapping[str, float]) -> None:
+            run.log(dict(point))
+
+        folder = RunFolder(Path(place))
+        (folder.path / "cells").mkdir()
+        record = run_durably(cell, folder, _limits(source.study), tell=log)
+        if record["state"] != DONE:
+            raise LrrayError("the cell failed", record["reason"])
+        numbers = {**source.objective.score(record["result"]), "seconds": record["seconds"]}
+        run.log(numbers)
+    return numbers
+
+
+def _read(name: str, words: list[str]) -> tuple[SearchedStudy, dict[str, Any]]:
+    """Tells the searched parameters from overrides of other settings."""
+    searched = read_study(name)[0].get("search_space")
+    names = set(searched) if isinstance(searched, Mapping) else set()
+    given = {word.partition("=")[0]: word.partition("=")[2] for word in words}
+    source = read_searched(name, [word for word in words if word.partition("=")[0] not in names])
+    parameters = {}
+    for key, range_ in source.study.search_space.root.items():
+        if key not in given:
+            raise LrrayError(key, "the sweep must give this parameter", fix=f"{key}={range_.low}")
+        parameters[key] = read_value(range_, given[key], key)
+    return source, parameters
+
+
+def _limits(study: Any) -> Limits:
+    resources = study.resources
+    return Limits(
+        max_failures=resources.max_failures,
+        time_limit_s=resources.time_limit_s,
+        memory_gb=resources.memory_gb,
+    )
+
+
+def main() -> int:
+    """Entry of ``python -m lrray.studies.sweep_agent``."""
+    os.environ.setdefault("WANDB_SILENT", "true")
+    try:
+        if len(sys.argv) < 2:
+            raise LrrayError("STUDY", "name a study", fix=f"python -m {__spec__.name} difficulty")
+        print(json.dumps(evaluate(sys.argv[1], sys.argv[2:])))
+    except LrrayError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Search spaces in W&B's terms and back.
+
+============================  ====================================================
+lrray                         W&B
+============================  ====================================================
+``uniform``                   ``uniform``
+``log_uniform``               ``log_uniform_values``
+``int_uniform``               ``int_uniform``
+``int_log_uniform``           ``q_log_uniform_values`` with ``q: 1``
+``choice``                    ``values`` (``categorical``)
+a fixed setting               ``value`` (``constant``)
+============================  ====================================================
+
+W&B's other distributions (normal, beta, quantised, with probabilities, …) have no counterpart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lrray.errors import LrrayError
+from lrray.studies.space import Range
+
+_TO_WANDB = {
+    "uniform": "uniform",
+    "log_uniform": "log_uniform_values",
+    "int_uniform": "int_uniform",
+    "int_log_uniform": "q_log_uniform_values",
+}
+_FROM_WANDB = {wandb: own for own, wandb in _TO_WANDB.items()}
+
+
+def to_parameter(range_: Range) -> dict[str, Any]:
+    """One range as the value of a key of a sweep's ``parameters``."""
+    if range_.values is not None:
+        return {"values": list(range_.values)}
+    assert range_.low is not None
+    assert range_.high is not None
+    number = int if range_.distribution.startswith("int") else float
+    parameter: dict[str, Any] = {
+        "distribution": _TO_WANDB[range_.distribution],
+        "min": number(range_.low),
+        "max": number(range_.high),
+    }
+    return {**parameter, "q": 1} if range_.distribution == "int_log_uniform" else parameter
+
+
+def from_parameter(parameter: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+    """One key of a sweep's ``parameters`` as the plain data of a range.
+
+    Returns:
+        None where nothing in lrray draws values like that.
+
+    Raises:
+        LrrayError: the parameter is not one that W&B would take.
+    """
+    if "values" in parameter:
+        plain = set(parameter) <= {"values", "distribution"}
+        return {"distribution": "choice", "values": parameter["values"]} if plain else None
+    low, high = _bounds(parameter, where)
+    name = parameter.get("distribution") or _implied(low, high)
+    if name == "log_uniform" and low is not None and high is not None:
+        # Its bounds are natural logarithms of the values.
+        return {"distribution": "log_uniform", "low": math.exp(low), "high": math.exp(high)}
+    step = parameter.get("q", 1)
+    if name not in _FROM_WANDB or low is None or high is None or step != 1:
+        return None
+    return {"distribution": _FROM_WANDB[name], "low": low, "high": high}
+
+
+def _bounds(parameter: Mapping[str, Any], where: str) -> tuple[Any, Any]:
+    bounds = parameter.get("min"), parameter.get("max")
+    for name, bound in zip(("min", "max"), bounds, strict=True):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+            raise LrrayError(f"{where}.{name}", "must be a number", got=bound, fix="write 0.0001")
+    return bounds
+
+
+def _implied(low: Any, high: Any) -> str:
+    """W&B's rule for bounds without a distribution."""
+    return "int_uniform" if isinstance(low, int) and isinstance(high, int) else "uniform"
+
+
+def flatten(parameters: Any, where: str, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Dotted name and content of every parameter, nested ``parameters:`` resolved.
+
+    Raises:
+        LrrayError: something there is not a mapping.
+    """
+    if not isinstance(parameters, Mapping) or not parameters:
+        raise LrrayError(where, "must be a mapping of parameters", got=parameters)
+    for key, content in parameters.items():
+        name = f"{path}.{key}" if path else str(key)
+        if not isinstance(content, Mapping):
+            raise LrrayError(
+                f"{where}.{name}", "must be a mapping", got=content, fix=f"{key}: {{value: …}}"
+            )
+        if "parameters" in content:
+            yield from flatten(content["parameters"], where, name)
+        else:
+            yield name, content
+
+
+def read_value(range_: Range, word: str, where: str) -> Any:
+    """The value that an agent wrote as ``word``.
+
+    Raises:
+        LrrayError: it is none of the range.
+    """
+    if range_.values is not None:
+        for value in range_.values:
+            if str(value) == word:
+                return value
+        raise LrrayError(where, "must be one of the choices", got=word, fix=f"{range_.values}")
+    try:
+        number = float(word)
+    except ValueError:
+        raise LrrayError(where, "must be a number", got=word, fix=f"e.g. {range_.low}") from None
+    return int(number) if range_.distribution.startswith("int") else number
