@@ -31,7 +31,7 @@ from lrray.gssm.graph import GraphConfig
 AliasTables = dict[str, NDArray[np.uint64]]
 """Node name -> alias table ``[r, states]``."""
 
-LANES = 16
+LANES = 64
 _U32, _U64 = np.uint32, np.uint64
 
 
