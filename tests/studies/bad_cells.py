@@ -1,0 +1,64 @@
+"""Cells that go wrong in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+from lrray.studies.identity import Cell
+from lrray.studies.kinds import CellContext
+
+
+def works() -> dict[str, float]:
+    return {"loss": 0.5}
+
+
+def raises() -> dict[str, float]:
+    raise ValueError("no such luck\nand more")
+
+
+def works_the_second_time(context: CellContext) -> dict[str, float]:
+    if not context.checkpoint.exists():
+        context.checkpoint.mkdir(parents=True)
+        raise ValueError("not yet")
+    return {"loss": 0.5}
+
+
+def diverges() -> dict[str, Any]:
+    return {"loss": 1.0, "per_seed": {"loss": [0.1, float("nan")]}}
+
+
+def has_one_seed() -> dict[str, Any]:
+    return {"loss": 1.0, "loss_se": float("nan")}
+
+
+def returns_no_numbers_by_name() -> Any:
+    return 0.5
+
+
+def returns_what_cannot_be_kept() -> dict[str, Any]:
+    return {"loss": object()}
+
+
+def hangs() -> dict[str, float]:
+    time.sleep(600)
+    return {}
+
+
+def eats_memory() -> dict[str, float]:
+    rest = []
+    while True:
+        rest.append(b"x" * 20_000_000)
+        time.sleep(0.02)
+
+
+def dies() -> dict[str, float]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def cell(name: str) -> Cell:
+    settings = {"function": f"tests.studies.bad_cells:{name}", "settings": {}, "seed": 0}
+    return Cell("function", settings, {"name": name}, code="c0de")
