@@ -26,11 +26,9 @@ from lrray.twohop.shuffling import fixed_points, value_derangement
 _MAX_DRAWS = 10
 
 
-class BuildConfig(Settings):
-    """What the rows of a dataset depend on, beside its facts."""
+class DataConfig(Settings):
+    """How the rows of a dataset are made from its facts, whatever the seed."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Decides which person is tied to which entity, and the shuffles."""
     people: Annotated[int, Field(ge=2)] = 20
     """Number of people, each tied to an entity of their own."""
     shuffles: Annotated[int, Field(ge=1)] = 5
@@ -38,6 +36,13 @@ class BuildConfig(Settings):
     include_uncertain: StrictBool = False
     """Whether to treat facts marked uncertain like the others."""
     prompts: Prompts = Prompts()
+
+
+class BuildConfig(DataConfig):
+    """What the rows of a dataset depend on, beside its facts."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Decides which person is tied to which entity, and the shuffles."""
 
 
 @dataclass(frozen=True)

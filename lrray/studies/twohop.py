@@ -1,0 +1,84 @@
+"""Kind ``twohop``: fine-tune a chat model on invented facts, ask what takes two.
+
+::
+
+    kind: twohop
+    model: meta-llama/Meta-Llama-3-8B-Instruct    # or tiny_world, made on the spot
+    dataset: parks
+    grid:
+      seed: [1, 2, 3]
+
+One cell is one dataset, seed and model. See ``docs/twohop.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from lrray.config import Problem
+from lrray.errors import LrrayError
+from lrray.studies.kinds import CellContext
+from lrray.studies.spec import CellStudy
+from lrray.twohop.config import ExperimentConfig
+from lrray.twohop.facts import Facts, fingerprint, load_facts, shipped_facts
+
+CODE = (
+    "lrray.twohop",
+    "lrray.training.learner",
+    "lrray.training.parallel",
+    "lrray.training.schedule",
+    "lrray.training.weights",
+)
+
+
+class Study(CellStudy, ExperimentConfig):
+    """A study of two-hop reasoning."""
+
+    kind: Literal["twohop"]
+    dataset: str | None = None
+    """A shipped dataset."""
+    facts: str | None = None
+    """A facts file of your own, in place of a shipped dataset."""
+
+    @model_validator(mode="after")
+    def _names_one_dataset(self) -> Study:
+        if (self.dataset is None) == (self.facts is None):
+            raise Problem(
+                "exactly one of dataset and facts must be given", at="dataset",
+                got={"dataset": self.dataset, "facts": self.facts}, fix="dataset: parks",
+            )  # fmt: skip
+        try:
+            self.read_facts()
+        except LrrayError as error:
+            at = "dataset" if self.facts is None else "facts"
+            raise Problem(str(error), at=at) from None
+        return self
+
+    def read_facts(self) -> Facts:
+        """The facts of the dataset."""
+        if self.facts is not None:
+            return load_facts(self.facts)
+        assert self.dataset is not None  # checked when the settings were read
+        return shipped_facts(self.dataset)
+
+    def cell_settings(self) -> dict[str, Any]:
+        """Everything that the cell's result depends on; facts of a user's file come as they are."""
+        settings = super().cell_settings()
+        facts = self.read_facts()
+        if self.facts is None:
+            return {**settings, "facts_sha256": fingerprint(facts)}
+        return {**settings, "facts": facts.model_dump(mode="json")}
+
+
+def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
+    """Runs one experiment; every worker of the cell calls it."""
+    from lrray.twohop.experiment import run_experiment
+
+    given, dataset = settings["facts"], settings["dataset"]
+    facts = shipped_facts(dataset) if given is None else Facts.model_validate(given)
+    names = ExperimentConfig.model_fields
+    config = ExperimentConfig.model_validate({name: settings[name] for name in names})
+    return run_experiment(facts, config, settings["seed"], context.checkpoint, context.log)

@@ -1,0 +1,148 @@
+"""Chats as tokens, by the tokenizer's own template: what a model reads and what it is to answer.
+
+Axis letters: B row, T token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lrray.errors import LrrayError
+from lrray.twohop.rows import Message
+
+IGNORED = -100
+"""Label of tokens that carry no loss."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One chat: the tokens before the answer, and the answer with its end of turn."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+
+class ChatFormat:
+    """A tokenizer with its chat template; nothing here knows a family of models.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+        where: opens error lines, usually the model's name.
+
+    Raises:
+        LrrayError: no chat template, or no token that ends a turn.
+    """
+
+    def __init__(self, tokenizer: Any, where: str) -> None:
+        self.tokenizer, self.where = tokenizer, where
+        if not getattr(tokenizer, "chat_template", None):
+            raise LrrayError(
+                where, "its tokenizer has no chat template",
+                fix="name the chat ('Instruct') variant of the model, or set the tokenizer's"
+                " chat_template and save both to a folder",
+            )  # fmt: skip
+        self.end_of_turn = self._find_end_of_turn()
+        pad = tokenizer.pad_token_id
+        self.pad: int = self.end_of_turn if pad is None else int(pad)
+
+    def prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Tokens of everything before the last message, which a model is then to write."""
+        return self._tokens(self._render(messages[:-1], ask=True))
+
+    def example(self, messages: Sequence[Message]) -> Example:
+        """The chat for training: as it is asked when generating, then answer and end of turn."""
+        lead, _ = self._around_answer(messages)
+        answer = self._tokens(lead + messages[-1]["content"])
+        return Example(self.prompt(messages), (*answer, self.end_of_turn))
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Generated tokens up to the first special one, as text."""
+        special = {*self.tokenizer.all_special_ids, self.end_of_turn}
+        kept = next((i for i, token in enumerate(tokens) if token in special), len(tokens))
+        return str(self.tokenizer.decode(tokens[:kept])).strip()
+
+    def _find_end_of_turn(self) -> int:
+        _, after = self._around_answer(
+            [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "There"}]
+        )
+        tokens = self._tokens(after.lstrip())
+        # Of a plain token, say a line break, a model could not learn that its turn is over.
+        if tokens and tokens[0] in self.tokenizer.get_added_vocab().values():
+            return tokens[0]
+        if self.tokenizer.eos_token_id is None:
+            raise LrrayError(
+                self.where, "neither its chat template nor its tokenizer ends a turn",
+                fix="set the tokenizer's eos_token",
+            )  # fmt: skip
+        return int(self.tokenizer.eos_token_id)
+
+    def _around_answer(self, messages: Sequence[Message]) -> tuple[str, str]:
+        """What the template writes between the request to answer and the answer, and after it."""
+        asked, whole = self._render(messages[:-1], ask=True), self._render(messages)
+        lead, answer, after = whole[len(asked) :].partition(messages[-1]["content"])
+        if not whole.startswith(asked) or lead.strip() or not answer:
+            raise LrrayError(
+                f"{self.where}: chat template",
+                "must write an answer right where add_generation_prompt asks for it",
+                fix="mend the tokenizer's chat_template",
+            )
+        return lead, after
+
+    def _render(self, messages: Sequence[Message], *, ask: bool = False) -> str:
+        try:
+            # Templates that know no thinking mode ignore the variable.
+            text = self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=ask, enable_thinking=False
+            )
+        except Exception as error:  # whatever a template raises: it is a program of its own
+            raise LrrayError(
+                f"{self.where}: chat template", f"refuses these messages: {error}",
+                fix="leave out the system messages: set data.prompts to '' where that is it",
+            ) from None  # fmt: skip
+        return str(text)
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Chats of different lengths, padded on the right."""
+
+    tokens: Tensor
+    """``[B, T]``."""
+    mask: Tensor
+    """``[B, T]``: 1 at tokens, 0 at padding."""
+    labels: Tensor
+    """``[B, T]``: the answer's tokens, :data:`IGNORED` elsewhere."""
+
+
+def training_batch(rows: Sequence[Example], pad: int, device: torch.device) -> Batch:
+    """Pads whole chats on the right."""
+    length = max(len(row.prompt) + len(row.answer) for row in rows)
+    tokens = torch.full((len(rows), length), pad)
+    mask, labels = torch.zeros_like(tokens), torch.full_like(tokens, IGNORED)
+    for i, row in enumerate(rows):
+        end = len(row.prompt) + len(row.answer)
+        tokens[i, :end] = torch.tensor(row.prompt + row.answer)
+        mask[i, :end] = 1
+        labels[i, len(row.prompt) : end] = torch.tensor(row.answer)
+    return Batch(tokens.to(device), mask.to(device), labels.to(device))
+
+
+def prompt_batch(
+    prompts: Sequence[tuple[int, ...]], pad: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Prompts padded on the left, where generation goes on: tokens and mask ``[B, T]``."""
+    length = max(map(len, prompts))
+    tokens = torch.full((len(prompts), length), pad)
+    mask = torch.zeros_like(tokens)
+    for i, prompt in enumerate(prompts):
+        tokens[i, length - len(prompt) :] = torch.tensor(prompt)
+        mask[i, length - len(prompt) :] = 1
+    return tokens.to(device), mask.to(device)

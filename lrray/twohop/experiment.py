@@ -1,0 +1,144 @@
+"""One experiment: a dataset, a seed and a model, from facts to the gap.
+
+Runs alike in a plain process, under torchrun and inside a Ray worker: every worker calls it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lrray.training.distributed import Workers, join_workers
+from lrray.training.stopping import stop_on_sigterm
+from lrray.twohop.answering import Answering
+from lrray.twohop.chance import chance_levels
+from lrray.twohop.chat import ChatFormat
+from lrray.twohop.config import TINY_WORLD, ExperimentConfig
+from lrray.twohop.evaluate import evaluate
+from lrray.twohop.facts import Facts
+from lrray.twohop.finetune import Finetuning, History, Replay
+from lrray.twohop.learner import AnswerLearner
+from lrray.twohop.loading import load_chat_model, prepare
+from lrray.twohop.samples import SampleTable
+from lrray.twohop.splits import BuildConfig, Splits, make_splits
+from lrray.twohop.tiny_world import TinyWorld
+
+Log = Callable[[Mapping[str, float]], None]
+
+
+def run_experiment(
+    facts: Facts, config: ExperimentConfig, seed: int, folder: Path, log: Log
+) -> dict[str, Any]:
+    """Fine-tunes and measures; goes on from what an earlier try left in ``folder``.
+
+    Args:
+        facts: of the dataset.
+        config: how.
+        seed: of people, shuffles, the tiny world and the order of rows.
+        folder: keeps ``samples.jsonl`` and, until the end, checkpoints.
+        log: hears every evaluation of the first worker, with ``step`` for the epoch.
+
+    Returns:
+        The last evaluation's numbers; second-hop accuracies before training and chance levels;
+        and what a report needs: ``gaps`` person by person, ``attributes``.
+
+    Raises:
+        LrrayError: anything that the user can mend.
+        Stopped: SIGTERM came; a checkpoint is there.
+    """
+    workers = join_workers(config.finetune.device)
+    build = BuildConfig(seed=seed, **config.data.model_dump())
+    splits = make_splits(facts, build)
+    run = _Run(facts, build, splits, config, workers, folder / f"seed_{seed}")
+    with stop_on_sigterm() as terminated:
+        history = run.finetune(log, terminated)
+    if workers.is_first:
+        shutil.rmtree(run.scratch, ignore_errors=True)
+    return {**_final(history), **_chances(splits), "attributes": _attributes(splits)}
+
+
+@dataclass
+class _Run:
+    facts: Facts
+    build: BuildConfig
+    splits: Splits
+    config: ExperimentConfig
+    workers: Workers
+    folder: Path
+    scratch: Path = field(init=False)
+    """Weights that only a run that is not done yet needs."""
+
+    def __post_init__(self) -> None:
+        self.scratch = self.folder / "unfinished"
+
+    def finetune(self, log: Log, should_stop: Callable[[], bool]) -> History:
+        config, seed = self.config.finetune, self.build.seed
+        model, chat, replay = self._model()
+        rows = [chat.example(row["messages"]) for row in self.splits.first_hop]
+        training = config.training(len(rows), seed)
+        learner = AnswerLearner(prepare(model, config, seed), training, self.workers, chat.pad)
+        batch_size = self.config.evaluate.batch_size
+        asked = Answering(learner.model, chat, self.workers, batch_size, learner.bf16)
+        return Finetuning(
+            learner, rows, config, seed, self.workers,
+            evaluate=lambda epoch, loss: self._evaluate(asked, epoch, loss, log),
+            replay=replay, folder=self.scratch, should_stop=should_stop,
+        ).run()  # fmt: skip
+
+    def _model(self) -> tuple[Any, ChatFormat, Replay | None]:
+        if self.config.model != TINY_WORLD:
+            return *load_chat_model(self.config.model), None
+        world = TinyWorld(self.facts, self.build, self.config.tiny_world, self.splits.first_hop)
+        world.teach(self.scratch, self.workers)
+        count = self.config.finetune.replay_rows
+        return world.model, world.chat, lambda step: world.replay(count, step)
+
+    def _evaluate(
+        self, asked: Answering, epoch: int, loss: float, log: Log
+    ) -> dict[str, Any] | None:
+        config, epochs = self.config.evaluate, self.config.finetune.epochs
+        at_an_end = epoch in (0, epochs)
+        if not at_an_end and epoch % config.every:
+            return None
+        generate = at_an_end or epoch % config.generate_every == 0
+        found = evaluate(asked, self.splits, config, generate=generate, second_hop=epoch == 0)
+        metrics = dict(found.metrics) if epoch == 0 else {**found.metrics, "train_loss": loss}
+        log({"step": epoch, **metrics})
+        if generate and self.workers.is_first:
+            SampleTable(self.folder / "samples.jsonl").add(epoch, found.samples)
+        return {"metrics": metrics, "gaps": found.gaps}
+
+
+def _final(history: History) -> dict[str, Any]:
+    before, after = history[0]["metrics"], history[-1]["metrics"]
+    known = {name: value for name, value in before.items() if name.startswith("acc_second_hop")}
+    untrained = {"gap_2hop_before": before["gap_2hop"]}
+    return {**after, **known, **untrained, "gaps": history[-1]["gaps"]}
+
+
+def _chances(splits: Splits) -> dict[str, float]:
+    levels = {name: chance_levels(split) for name, split in splits.attributes.items()}
+    found = {}
+    for name, level in levels.items():
+        found[f"chance_2hop_{name}"] = level["other_person"]
+        found[f"commonest_2hop_{name}"] = level["commonest"]
+    count = len(levels)
+    found["chance_2hop"] = sum(level["other_person"] for level in levels.values()) / count
+    found["commonest_2hop"] = sum(level["commonest"] for level in levels.values()) / count
+    return found
+
+
+def _attributes(splits: Splits) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "category": split.nocot[0]["category"],
+            "people": len(split.nocot),
+            "fixed_points": sum(
+                r["fixed_point"] for r in split.nocot_shuffled if r["shuffle"] == 1
+            ),
+        }
+        for name, split in splits.attributes.items()
+    }
