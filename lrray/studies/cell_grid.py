@@ -21,7 +21,8 @@ from lrray.studies.identity import Cell, code_version
 from lrray.studies.kinds import load_kind
 from lrray.studies.objective import OBJECTIVE, Objective
 from lrray.studies.progress import Progress
-from lrray.studies.search import ended_trials, make_sampler, open_arm, open_journal
+from lrray.studies.samplers import make_sampler
+from lrray.studies.search import ended_trials, open_arm, open_journal
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
 from lrray.studies.spec import CellStudy, seed_list
 

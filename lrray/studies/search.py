@@ -1,25 +1,21 @@
-"""Optuna searches whose memory is a file, and the level-set sampler."""
+"""Optuna searches whose memory is a file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
 from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder, write_atomic
 from lrray.studies.identity import Cell
 from lrray.studies.objective import OBJECTIVE
@@ -27,102 +23,6 @@ from lrray.studies.sources import SearchArm
 from lrray.studies.spec import Search
 
 JOURNAL = "optuna.journal"
-_NUM_STARTUP = 8
-
-
-class LevelSetSampler(BaseSampler):
-    """Proposes points for the level set of a noisy function, by the randomised straddle.
-
-    It reads each trial's user attributes ``difficulty`` and ``difficulty_se``. A proposal depends
-    on (seed, trial number, finished and running trials) alone, so a resumed search needs no state.
-
-    Args:
-        space: two log-uniform float distributions, in the order (alpha_X, alpha_Z).
-        target: the level.
-        seed: of the proposals.
-    """
-
-    def __init__(self, space: dict[str, BaseDistribution], target: float, seed: int) -> None:
-        self.space, self.seed = space, seed
-        self.names = list(space)
-        low, high = ([getattr(space[name], end) for name in self.names] for end in ("low", "high"))
-        self.level_set = LevelSet(Bounds((low[0], low[1]), (high[0], high[1])), target)
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """All of the space is proposed jointly."""
-        return self.space
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """The next (alpha_X, alpha_Z); a Sobol point until enough trials are there."""
-        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.RUNNING))
-        done = [t for t in trials if t.state == TrialState.COMPLETE]
-        running = [t for t in trials if t.state == TrialState.RUNNING and self._known(t)]
-        if len(done) + len(running) < _NUM_STARTUP or len(done) < _NUM_STARTUP // 2:
-            start = startup_points(self.level_set.bounds, trial.number + 1, self.seed)
-            return dict(zip(self.names, start[trial.number].tolist(), strict=True))
-        self.level_set.fit(
-            self._points(done),
-            np.array([t.user_attrs["difficulty"] for t in done]),
-            np.array([_number(t.user_attrs.get("difficulty_se")) for t in done]),
-        )
-        rng = np.random.default_rng([self.seed, trial.number])
-        point = self.level_set.next_point(self._points(running), rng)
-        return dict(zip(self.names, point.tolist(), strict=True))
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Never needed: :meth:`sample_relative` covers the space."""
-        raise NotImplementedError(f"{param_name} is not part of the searched space")
-
-    def _known(self, trial: FrozenTrial) -> bool:
-        return all(name in trial.params for name in self.names)
-
-    def _points(self, trials: Iterable[FrozenTrial]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        rows = [[trial.params[name] for name in self.names] for trial in trials]
-        return np.array(rows, float).reshape(-1, 2)
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
-
-
-def make_sampler(search: Search, space: dict[str, BaseDistribution], target: float) -> BaseSampler:
-    """The sampler that a study file names."""
-    if search.sampler == "level_set":
-        return LevelSetSampler(space, target, search.seed)
-    if search.sampler == "tpe":
-        return TPESampler(seed=search.seed)
-    if search.sampler == "gp":
-        return GPSampler(seed=search.seed, deterministic_objective=False)
-    if search.sampler == "random":
-        return RandomSampler(seed=search.seed)
-    return GridSampler(grid_axes(space, search.num_trials), seed=search.seed)
-
-
-def grid_axes(space: Mapping[str, BaseDistribution], num_trials: int) -> dict[str, list[Any]]:
-    """Values along every axis, as few as give at least ``num_trials`` points where they can."""
-    per_axis = next(n for n in count(2) if n ** len(space) >= num_trials)
-    return {name: _grid_axis(distribution, per_axis) for name, distribution in space.items()}
-
-
-def _grid_axis(distribution: Any, size: int) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    spread = np.geomspace if distribution.log else np.linspace
-    values = spread(distribution.low, distribution.high, size)
-    if isinstance(distribution, IntDistribution):
-        return sorted({round(value) for value in values})
-    # Rounding may push the ends just over the bounds.
-    return [float(v) for v in np.clip(values, distribution.low, distribution.high)]
 
 
 class StoredSearch(OptunaSearch):

@@ -106,7 +106,7 @@ def export_sweep(source: SearchedStudy) -> Translation:
 def _parameters(study: Any) -> dict[str, Any]:
     if study.search.sampler != "grid":
         return {name: to_parameter(range_) for name, range_ in study.search_space.root.items()}
-    from lrray.studies.search import grid_axes
+    from lrray.studies.samplers import grid_axes
 
     axes = grid_axes(study.search_space.to_optuna(), study.search.num_trials)
     return {name: {"values": values} for name, values in axes.items()}

@@ -39,7 +39,8 @@ from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
 from lrray.studies.objective import OBJECTIVE, Objective
 from lrray.studies.progress import Progress
-from lrray.studies.search import finished_trials, make_sampler, open_arm, open_journal
+from lrray.studies.samplers import make_sampler
+from lrray.studies.search import finished_trials, open_arm, open_journal
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
 
 SEEDS_PER_CELL = 8
