@@ -143,37 +143,39 @@ def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any]
     Raises:
         LrrayError: anything a user can get wrong on that way.
     """
-    path = find_study(name)
-    data, settings = load_yaml(path), []
-    for word in overrides:
-        axis, _, value = word.partition("=")
-        grid = data.get("grid")
-        if isinstance(grid, dict) and axis in grid:
-            chosen = parse_yaml(value, word)
-            keep = isinstance(chosen, list | dict)
-            data["grid"] = {**grid, axis: chosen if keep else [chosen]}
-        else:
-            settings.append(word)
-    data = apply_overrides(_scaled(data, settings, str(path)), settings)
-    data.pop("scale", None)
+    path, words = find_study(name), list(overrides)
+    data = _scaled(load_yaml(path), words, str(path))
+    settings = [word for word in words if not word.startswith("scale=")]
+    data = apply_overrides(data, [word for word in settings if not _replaces_axis(data, word)])
+    for word in settings:
+        if _replaces_axis(data, word):
+            axis, _, text = word.partition("=")
+            values = parse_yaml(text, word)
+            values = values if isinstance(values, list | dict) else [values]
+            data = {**data, "grid": {**data["grid"], axis: values}}
     for key in ("search_space", "pairs"):
         if isinstance(data.get(key), str):
             data[key] = load_yaml(find_beside(data[key], path))
     return data, path
 
 
-def _scaled(data: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
+def _replaces_axis(data: dict[str, Any], word: str) -> bool:
+    grid = data.get("grid")
+    return isinstance(grid, dict) and word.partition("=")[0] in grid
+
+
+def _scaled(data: dict[str, Any], words: list[str], where: str) -> dict[str, Any]:
     """The settings with those of the chosen scale laid over them."""
     scales = data.get("scales")
     if scales is None:
         return data
-    base = {key: value for key, value in data.items() if key != "scales"}
-    chosen = apply_overrides(base, [word for word in overrides if word.startswith("scale=")])
+    chosen = apply_overrides(data, [word for word in words if word.startswith("scale=")])
     name = chosen.get("scale")
     if not isinstance(scales, dict) or name not in scales:
         known = did_you_mean(str(name), scales if isinstance(scales, dict) else ())
         raise LrrayError(f"{where}: scale", "must name one of its scales", got=name, fix=known)
-    return _laid_over(base, scales[name])
+    base = {key: value for key, value in data.items() if key not in ("scale", "scales")}
+    return dict(_laid_over(base, scales[name]))
 
 
 def _laid_over(base: Any, top: Any) -> Any:
