@@ -91,7 +91,7 @@ class _Run:
     def _model(self) -> tuple[Any, ChatFormat, Replay | None]:
         if self.config.model != TINY_WORLD:
             return *load_chat_model(self.config.model), None
-        world = TinyWorld(self.facts, self.build, self.config.tiny_world, self.splits.first_hop)
+        world = TinyWorld(self.facts, self.build, self.config.tiny_world, self.splits)
         world.teach(self.scratch, self.workers)
         count = self.config.finetune.replay_rows
         return world.model, world.chat, lambda step: world.replay(count, step)

@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast
 TEMPLATE = (
     "{% for message in messages %}"
     "{% if message.role == 'assistant' %}"
-    "<|assistant|>{% generation %}{{ message.content }}<|end|>{% endgeneration %}"
-    "{% else %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endif %}"
+    "<|assistant|>{% generation %} {{ message.content }}<|end|>{% endgeneration %}"
+    "{% else %}<|{{ message.role }}|> {{ message.content }}<|end|>{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-"""Roles are single tokens, and nothing stands between them and the words."""
+"""Every message begins with a space, so that a word is one token wherever it stands."""
 
 _SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
@@ -37,6 +37,7 @@ def make_tokenizer(texts: Iterable[str], names: Iterable[str], vocab_size: int =
         vocab_size=vocab_size,
         special_tokens=_SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        min_frequency=1,
         show_progress=False,
     )
     tokenizer.train_from_iterator(_without(texts, names), trainer)
@@ -54,8 +55,8 @@ def make_tokenizer(texts: Iterable[str], names: Iterable[str], vocab_size: int =
 def _without(texts: Iterable[str], names: list[str]) -> Iterable[str]:
     """The texts without the names, which need no byte pairs of their own."""
     longest_first = sorted(names, key=len, reverse=True)
-    for text in dict.fromkeys(texts):
+    for text in texts:
         for name in longest_first:
             if name in text:
                 text = text.replace(name, " ")
-        yield text
+        yield f" {text}"

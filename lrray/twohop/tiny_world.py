@@ -26,8 +26,8 @@ from lrray.twohop.config import TINY_WORLD, TinyWorldConfig
 from lrray.twohop.facts import Entity, Facts
 from lrray.twohop.learner import AnswerLearner
 from lrray.twohop.people import people
-from lrray.twohop.rows import Message, Row, chat, first_hop_row, two_hop_row, with_question
-from lrray.twohop.splits import BuildConfig, assign
+from lrray.twohop.rows import Message, chat, first_hop_row, two_hop_row, with_question
+from lrray.twohop.splits import BuildConfig, Splits
 from lrray.twohop.tiny_tokenizer import make_tokenizer
 
 
@@ -36,11 +36,14 @@ class Curriculum:
 
     Args:
         facts: of the dataset.
-        build: how its splits are built; the people of the splits never occur here.
+        build: how its splits are built.
         config: sizes and weights.
+        splits: whose entities are taught; their people never occur here.
     """
 
-    def __init__(self, facts: Facts, build: BuildConfig, config: TinyWorldConfig) -> None:
+    def __init__(
+        self, facts: Facts, build: BuildConfig, config: TinyWorldConfig, splits: Splits
+    ) -> None:
         self._config, self._seed = config, build.seed
         self._kinds = {
             "first_hop": config.first_hop_weight,
@@ -48,7 +51,8 @@ class Curriculum:
             "cot": config.cot_weight,
             "noise": config.noise_weight,
         }
-        self.entities = list(assign(facts, build).values())
+        drawn = {row["answer"] for row in splits.first_hop}
+        self.entities = [entity for entity in facts.entities if entity.name in drawn]
         names = people(build.people + config.other_people + config.noise_people)[build.people :]
         self._messages = _curriculum(facts, build, self.entities, names, config.other_people)
 
@@ -116,18 +120,19 @@ class TinyWorld:
         facts: of the dataset.
         build: how its splits are built, with the seed.
         config: sizes and weights.
-        test_rows: first-hop rows of the splits, whose names the tokenizer must know.
+        splits: whose entities are taught.
     """
 
     def __init__(
-        self, facts: Facts, build: BuildConfig, config: TinyWorldConfig, test_rows: Sequence[Row]
+        self, facts: Facts, build: BuildConfig, config: TinyWorldConfig, splits: Splits
     ) -> None:
         self._config, self._build = config, build
-        self.curriculum = Curriculum(facts, build, config)
+        self.curriculum = Curriculum(facts, build, config, splits)
         entities = [entity.name for entity in facts.entities]
         count = build.people + config.other_people + config.noise_people
-        texts = [*self.curriculum.texts, *(row["question"] for row in test_rows)]
-        self.chat = ChatFormat(make_tokenizer(texts, [*people(count), *entities]), TINY_WORLD)
+        self.chat = ChatFormat(
+            make_tokenizer(self.curriculum.texts, [*people(count), *entities]), TINY_WORLD
+        )
         self.model = self._make_model()
         self._key = {"facts": facts.model_dump(), "build": build.model_dump()}
 
