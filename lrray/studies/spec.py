@@ -144,8 +144,10 @@ def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any]
         LrrayError: anything a user can get wrong on that way.
     """
     path, words = find_study(name), list(overrides)
-    data = _scaled(load_yaml(path), words, str(path))
-    settings = [word for word in words if not word.startswith("scale=")]
+    data, settings = load_yaml(path), words
+    if "scales" in data:
+        data = _scaled(data, words, str(path))
+        settings = [word for word in words if not word.startswith("scale=")]
     data = apply_overrides(data, [word for word in settings if not _replaces_axis(data, word)])
     for word in settings:
         if _replaces_axis(data, word):
@@ -166,9 +168,7 @@ def _replaces_axis(data: dict[str, Any], word: str) -> bool:
 
 def _scaled(data: dict[str, Any], words: list[str], where: str) -> dict[str, Any]:
     """The settings with those of the chosen scale laid over them."""
-    scales = data.get("scales")
-    if scales is None:
-        return data
+    scales = data["scales"]
     chosen = apply_overrides(data, [word for word in words if word.startswith("scale=")])
     name = chosen.get("scale")
     if not isinstance(scales, dict) or name not in scales:
