@@ -11,12 +11,13 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
 from lrray.studies.folder import DONE, RunFolder
+from lrray.studies.identity import Cell
 from lrray.studies.spec import read_study
 from lrray.studies.sweep_space import read_value
 from lrray.studies.sweeps import SearchedStudy, read_searched
@@ -40,22 +41,29 @@ def evaluate(name: str, words: list[str]) -> dict[str, float]:
 
     source, parameters = _read(name, words)
     cell = source.objective.cell(parameters)
-    with wandb.init() as run, tempfile.TemporaryDirectory(prefix="lrray-") as place:
-        # Under an agent the parameters are there already, and locked.
-        config = {**parameters, "study": source.path.stem, "cell": dict(cell.settings)}
-        run.config.update({key: config[key] for key in config if key not in run.config})
-
-        def log(point: Mapping[str, float]) -> None:
-            run.log(dict(point))
-
-        folder = RunFolder(Path(place))
-        (folder.path / "cells").mkdir()
-        record = run_durably(cell, folder, _limits(source.study), tell=log)
-        if record["state"] != DONE:
-            raise LrrayError("the cell failed", record["reason"])
+    run = wandb.init()
+    # Under an agent the parameters are there already, and locked.
+    config = {**parameters, "study": source.path.stem, "cell": dict(cell.settings)}
+    run.config.update({key: config[key] for key in config if key not in run.config})
+    record = _measure(cell, _limits(source.study), lambda point: run.log(dict(point)))
+    numbers: dict[str, float] = {}
+    if record["state"] == DONE:
         numbers = {**source.objective.score(record["result"]), "seconds": record["seconds"]}
         run.log(numbers)
+    run.finish(exit_code=0 if numbers else 1)
+    if not numbers:
+        raise LrrayError("the cell failed", record["reason"])
     return numbers
+
+
+def _measure(
+    cell: Cell, limits: Limits, log: Callable[[Mapping[str, float]], None]
+) -> dict[str, Any]:
+    """Runs a cell in a folder that is thrown away; W&B keeps what it gave."""
+    with tempfile.TemporaryDirectory(prefix="lrray-") as place:
+        folder = RunFolder(Path(place))
+        (folder.path / "cells").mkdir()
+        return run_durably(cell, folder, limits, tell=log)
 
 
 def _read(name: str, words: list[str]) -> tuple[SearchedStudy, dict[str, Any]]:
