@@ -1,0 +1,122 @@
+"""What the platform itself costs: per cell, per start, per resume; ``python -m benchmarks.overhead``.
+
+The trivial cell squares a number, so whole-process time is all overhead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.table import row, show
+
+NUM_CELLS = 200
+MANY = 1000
+
+
+def square(x: int) -> dict[str, float]:
+    """The trivial cell."""
+    return {"y": float(x * x)}
+
+
+def measure() -> list[dict[str, Any]]:
+    """All rows."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        few, few_s = _study(folder, "few", NUM_CELLS)
+        many, _ = _study(folder, "many", MANY)
+        resumed, resumed_s = _study(folder, "many", MANY, "--resume")
+        return [
+            row("trivial cell in a study", _per_cell_ms(few, NUM_CELLS), "ms", "<= 50",
+                f"{NUM_CELLS} cells, Ray running"),
+            row("trivial cell, Ray's start included", few_s / NUM_CELLS * 1e3, "ms"),
+            row("trivial plain Ray task", _ray_task_ms(), "ms", "", f"{NUM_CELLS} tasks"),
+            row("trivial Optuna trial alone", _optuna_trial_ms(), "ms", "", "in memory, random"),
+            row("cell at 1,000 cells over cell at 200",
+                _per_cell_ms(many, MANY) / _per_cell_ms(few, NUM_CELLS), "x", "<= 1.5"),
+            row("resuming 1,000 finished cells", resumed["wall_seconds"], "s", "", "Ray running"),
+            row("the same, whole command", resumed_s, "s", "", "start of Python to table"),
+            row("driver memory at 1,000 cells", _driver_memory_gb(), "GB"),
+            row("`lrray --help`", _help_s(), "s", "< 1"),
+        ]  # fmt: skip
+
+
+def _study(folder: Path, name: str, cells: int, *options: str) -> tuple[dict[str, Any], float]:
+    """Runs a study as a command; returns its summary and the whole command's seconds."""
+    study = {
+        "kind": "function", "question": "What does a cell cost?", "hypothesis": "Little.",
+        "function": "benchmarks.overhead:square",
+        "grid": {"settings.x": {"start": 0, "stop": cells}},
+    }  # fmt: skip
+    (folder / f"{name}.yaml").write_text(json.dumps(study))
+    command = [sys.executable, "-m", "lrray.study", str(folder / f"{name}.yaml")]
+    began = time.perf_counter()
+    subprocess.run(
+        [*command, "--out", str(folder / "out"), *options], check=True, stdout=subprocess.DEVNULL
+    )
+    seconds = time.perf_counter() - began
+    (path,) = (folder / "out" / name).glob("*/summary.json")
+    summary: dict[str, Any] = json.loads(path.read_text())
+    assert summary["done"] == cells
+    return summary, seconds
+
+
+def _per_cell_ms(summary: dict[str, Any], cells: int) -> float:
+    return float(summary["wall_seconds"]) / cells * 1e3
+
+
+def _ray_task_ms() -> float:
+    """A plain task that returns a number, on a warm Ray."""
+    code = (
+        "import ray, time; ray.init(log_to_driver=False, logging_level='ERROR')\n"
+        "f = ray.remote(lambda x: x * x); ray.get([f.remote(i) for i in range(20)])\n"
+        f"t = time.perf_counter(); ray.get([f.remote(i) for i in range({NUM_CELLS})])\n"
+        f"print((time.perf_counter() - t) / {NUM_CELLS} * 1e3)"
+    )
+    return float(_python(code).splitlines()[-1])
+
+
+def _optuna_trial_ms() -> float:
+    code = (
+        "import optuna, time; optuna.logging.set_verbosity(40)\n"
+        "s = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))\n"
+        "t = time.perf_counter()\n"
+        f"s.optimize(lambda t: t.suggest_float('x', 0, 1) ** 2, n_trials={NUM_CELLS})\n"
+        f"print((time.perf_counter() - t) / {NUM_CELLS} * 1e3)"
+    )
+    return float(_python(code).splitlines()[-1])
+
+
+def _driver_memory_gb() -> float:
+    """Peak memory of the largest process that this one started: the drivers above."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
+
+
+def _help_s() -> float:
+    """Best of five."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        _python("import sys; sys.argv = ['lrray', '--help']; from lrray.cli import main; main()")
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def _python(code: str) -> str:
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    return done.stdout
+
+
+if __name__ == "__main__":
+    show(measure(), "overhead")
