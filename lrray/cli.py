@@ -44,6 +44,16 @@ def board(
     serve(results, port, open_browser=not no_browser)
 
 
+@app.command()
+def report(results: Results = Path("results")) -> None:
+    """Write report.html, figures and tables of a run, or of the newest run of every study."""
+    from lrray.reports.report import write_report
+    from lrray.reports.run import newest_runs
+
+    for run in newest_runs(results):
+        print(write_report(run.path)[0])
+
+
 def main() -> None:
     """Entry of the console script."""
     run_app(app)

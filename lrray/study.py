@@ -22,6 +22,7 @@ from lrray.errors import LrrayError
 if TYPE_CHECKING:
     from lrray.studies.folder import RunFolder
     from lrray.studies.grid import GridPoint
+    from lrray.studies.progress import Progress
 
 INTERRUPTED = 130
 
@@ -183,8 +184,6 @@ def _say_what_changed(earlier: RunFolder, request: Request, console: Console) ->
 
 
 def _execute(request: Request, folder: RunFolder, console: Console) -> int:
-    from importlib import import_module
-
     from lrray.config import dump_yaml
     from lrray.studies.engine import start_ray
     from lrray.studies.kinds import load_runner
@@ -198,23 +197,29 @@ def _execute(request: Request, folder: RunFolder, console: Console) -> int:
     announce(folder, request.points[0].study.tracking)
     (folder.path / "summary.json").unlink(missing_ok=True)
     runner = load_runner(request.kind)
-    figures: list[Path] = []
     with Progress(console, folder) as progress:
         start_ray(request.address)
         summary = runner.run(request.points, folder, progress, request.retry_failed)
-        if request.kind == "difficulty":
-            progress.phase("drawing figures")
-            figures = import_module(f"lrray.reports.{request.kind}").write_figures(folder.path)
+        report = _report(folder, progress)
     good = runner.show(summary, request.points, console)
     if summary["failed"]:
         where = folder.path / "failures"
         console.print(f"{summary['failed']} cells failed; see {where}", soft_wrap=True)
-    for figure in figures:
-        console.print(f"figure   {figure}", soft_wrap=True)
+    console.print(f"report   {report}", soft_wrap=True)
     for line in closing_lines(folder):
         console.print(line, soft_wrap=True)
     console.print(f"results  {folder.path}", soft_wrap=True)
     return 0 if good and not summary["failed"] else 1
+
+
+def _report(folder: RunFolder, progress: Progress) -> str:
+    """Where the report is, or the command that writes it where that takes a while."""
+    from lrray.reports.report import is_cheap, write_report
+
+    if not is_cheap(folder.path):
+        return f"lrray report {folder.path}"
+    progress.phase("writing the report")
+    return str(write_report(folder.path)[0])
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)

@@ -1,42 +1,145 @@
-"""The picture of a difficulty study: difficulty over log-alphas, its contour, the pairs on it."""
+"""The report of a difficulty study: difficulty over log-alphas, its contour, the pairs on it."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from lrray.reports.style import COLORS, figure, save
+from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.numbers import in_words, measured
+from lrray.reports.run import Run
+from lrray.reports.style import COLORS, figure
+from lrray.statistics import Summary
+
+MAX_PANELS = 6
 
 _LABEL = {"gzip": "gzip difficulty [bytes/token]", "entropy_bits": "exact entropy [bits/token]"}
+_UNIT = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
+
+_UNITS = "gzip in bytes/token, entropy in bits/token"
 
 
-def write_figures(folder: Path) -> list[Path]:
-    """Draws ``contour.png`` and ``.pdf`` from a results folder, one panel per search.
+def answer(run: Run) -> str:
+    """The pairs with their difficulty, or why there is none."""
+    summary = run.summary
+    if not summary:
+        return "The run has not ended: there is no contour yet."
+    target = summary["target"]
+    aim = f"{target['metric']} = {target['value']:g} {_UNIT[target['metric']]}"
+    if not summary["pairs"]:
+        low, high = summary["range"]
+        return f"None: difficulty ran from {low:.4g} to {high:.4g} and never met {aim}."
+    told = [
+        f"(alpha_X, alpha_Z) = ({pair['alpha_X']:.4g}, {pair['alpha_Z']:.4g}) with "
+        f"{in_words(_of(pair, target['metric']))}"
+        for pair in summary["pairs"][:2]
+    ]
+    more = len(summary["pairs"]) - 2
+    good = sum(pair["within_tolerance"] for pair in summary["pairs"])
+    return (
+        f"Equally hard at {aim}: {' and '.join(told)}{f', and {more} more' if more > 0 else ''}; "
+        f"{good} of {len(summary['pairs'])} pairs lie within {target['tolerance']:g}."
+    )
 
-    Returns:
-        The PNG files; none where the search measured too little to draw.
-    """
-    summary = json.loads((folder / "summary.json").read_text())
-    surfaces = json.loads((folder / "contour.json").read_text())
-    trials = pd.read_csv(folder / "trials.csv")
+
+def sections(run: Run) -> list[Section]:
+    """The contour, the pairs and the trials; nothing before the run has ended."""
+    summary = run.summary
+    if not summary:
+        done = sum(record["state"] == "done" for record in run.records())
+        return [Section("So far", f"{done} cells are done; the results are written at the end.")]
+    trials = _trials(run)
+    parts = [Section("Contour", _contour_text(summary), pictures=_pictures(run, summary, trials))]
+    fresh = "sequences" if summary["match"] == "per_seed" else "kernel draws"
+    if summary["pairs"]:
+        caption = f"Matched pairs, measured again on fresh {fresh}; {_UNITS}"
+        table = Table("pairs", caption, [_pair_row(pair, summary) for pair in summary["pairs"]])
+        parts.append(Section("Pairs", tables=(table,)))
+    rows = [_trial_row(trial, summary) for trial in trials.to_dict("records")]
+    caption = f"All {len(rows)} trials of the search, in the order proposed; {_UNITS}"
+    return [*parts, Section("Search", tables=(Table("search", caption, rows),))]
+
+
+def _trials(run: Run) -> pd.DataFrame:
+    return pd.read_csv(run.path / "trials.csv")
+
+
+def _contour_text(summary: Mapping[str, Any]) -> str:
+    target = summary["target"]
+    return (
+        f"{summary['trials']} trials, each over {summary['seeds_per_trial']} kernel draws, were "
+        f"placed where they tell most about the line {target['metric']} = {target['value']:g}."
+    )
+
+
+def _of(row: Mapping[Any, Any], metric: str, n: int | None = None) -> Summary:
+    error = row.get(f"{metric}_se")
+    error = None if error is None or error != error else float(error)
+    return measured(float(row[metric]), error, int(row["num_seeds"] if n is None else n))
+
+
+def _pair_row(pair: Mapping[str, Any], summary: Mapping[str, Any]) -> Row:
+    metrics = [name for name in pair if f"{name}_se" in pair and name != "difficulty"]
+    own = {"name", "difficulty", "difficulty_se", "num_seeds", "within_tolerance", *metrics}
+    own |= {f"{name}_se" for name in metrics}
+    settings = {k: v for k, v in pair.items() if k not in own and v is not None}
+    return {
+        "pair": str(pair["name"]).replace("_", " "), **settings,
+        **{name: _of(pair, name) for name in metrics},
+        f"within {summary['target']['tolerance']:g}": pair["within_tolerance"],
+    }  # fmt: skip
+
+
+def _trial_row(trial: Mapping[Any, Any], summary: Mapping[str, Any]) -> Row:
+    metrics = [name for name in trial if f"{name}_se" in trial and name != "difficulty"]
+    hidden = {"difficulty", "difficulty_se", "seconds", *metrics, *(f"{m}_se" for m in metrics)}
+    settings = {str(k): v for k, v in trial.items() if k not in hidden}
+    n = summary["seeds_per_trial"]
+    return {**settings, **{str(name): _of(trial, str(name), n) for name in metrics}}
+
+
+def _pictures(run: Run, summary: dict[str, Any], trials: pd.DataFrame) -> tuple[Picture, ...]:
+    surfaces = json.loads((run.path / "contour.json").read_text())
     if not surfaces:
-        return []
-    shown = list(surfaces.items())[:6]
-    with figure(6.4 * min(len(shown), 3), 4.8 * (1 + (len(shown) > 3))) as drawn:
-        panels = drawn.subplots(1 + (len(shown) > 3), min(len(shown), 3), squeeze=False)
+        return ()
+    target = summary["target"]
+    caption = (
+        f"Difficulty over the alphas as the Gaussian process sees it; the line is "
+        f"{target['metric']} = {target['value']:g} with its 95 % band."
+    )
+    if len(surfaces) > MAX_PANELS:
+        caption += f" The first {MAX_PANELS} of {len(surfaces)} searches."
+    return (Picture("contour", caption, lambda: _contour(surfaces, summary, trials)),)
+
+
+def _contour(surfaces: dict[str, Any], summary: dict[str, Any], trials: pd.DataFrame) -> Figure:
+    shown = list(surfaces.items())[:MAX_PANELS]
+    columns, rows = min(len(shown), 3), 1 + (len(shown) > 3)
+    axes_names = list(trials.columns[: list(trials.columns).index("trial")])
+    names = np.array([_search_name(row, axes_names) for row in trials.to_dict("records")])
+    with figure(6.4 * columns, 4.8 * rows) as drawn:
+        panels = drawn.subplots(rows, columns, squeeze=False)
         for axes, (name, surface) in zip(panels.flat, shown, strict=False):
-            seed = int(name.removeprefix("seed-")) if name.startswith("seed-") else None
-            own = trials if seed is None else trials[trials["seed"] == seed]
-            pairs = [pair for pair in summary["pairs"] if pair["seed"] == seed]
-            _panel(axes, surface, own, pairs, summary)
-            if seed is not None:
-                axes.set_title(f"seed {seed}", loc="left")
-        return [save(drawn, folder, "contour")]
+            pairs = [p for p in summary["pairs"] if _search_name(p, axes_names) == name]
+            _panel(axes, surface, trials[names == name], pairs, summary["target"])
+            if len(surfaces) > 1:
+                axes.set_title(name.removesuffix(" mean").replace("seed-", "seed "), loc="left")
+        for axes in list(panels.flat)[len(shown) :]:
+            axes.remove()
+    return drawn
+
+
+def _search_name(row: Mapping[Any, Any], axes: list[str]) -> str:
+    """The search that a trial or a pair belongs to, as ``contour.json`` names it."""
+    seed = row.get("seed")
+    words = [f"{name}={row[name]}" for name in axes]
+    return " ".join([*words, "mean" if seed is None else f"seed-{int(seed)}"])
 
 
 def _panel(
@@ -44,16 +147,16 @@ def _panel(
     surface: dict[str, Any],
     trials: pd.DataFrame,
     pairs: list[dict[str, Any]],
-    summary: dict[str, Any],
+    target: dict[str, Any],
 ) -> None:
-    target = summary["target"]
     alpha_x, alpha_z = np.array(surface["alpha_X"]), np.array(surface["alpha_Z"])
     mean, deviation = np.array(surface["mean"]), np.array(surface["sd"])
     # The process may extrapolate past what was measured: the colours do not.
     low, high = trials["difficulty"].min(), trials["difficulty"].max()
     shading = axes.pcolormesh(
-        alpha_x, alpha_z, mean, cmap="cividis", shading="gouraud", vmin=low, vmax=high
-    )
+        alpha_x, alpha_z, mean, cmap="cividis", shading="gouraud", vmin=low, vmax=high,
+        rasterized=True,
+    )  # fmt: skip
     axes.figure.colorbar(shading, ax=axes, label=_LABEL[target["metric"]])
     near = np.abs(mean - target["value"]) - 1.96 * deviation
     axes.contourf(alpha_x, alpha_z, near, levels=[-np.inf, 0], colors=["white"], alpha=0.45)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from lrray.statistics import Summary
+
 _PLAIN_DIGITS = 5
 """Significant digits of a number that has no standard error."""
 
@@ -35,3 +37,18 @@ def with_error(mean: float, error: float | None) -> str:
     """``0.7540 ± 0.0040``."""
     number, uncertainty = rounded(mean, error)
     return f"{number} ± {uncertainty}" if uncertainty else number
+
+
+def measured(mean: float, error: float | None, n: int) -> Summary:
+    """A mean whose standard error and ``n`` are known, with its t interval."""
+    if error is None or n < 2:
+        return Summary(n, mean, math.nan, math.nan, math.nan)
+    from scipy import stats
+
+    reach = float(stats.t.ppf(0.975, n - 1)) * error
+    return Summary(n, mean, error, mean - reach, mean + reach)
+
+
+def in_words(value: Summary) -> str:
+    """``0.7540 ± 0.0040 (n = 16)``."""
+    return f"{with_error(value.mean, value.standard_error)} (n = {value.n})"

@@ -14,6 +14,9 @@ from matplotlib.figure import Figure
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """Okabe and Ito's palette: told apart with any colour vision and in print."""
 
+DPI = 150
+"""Pixels an inch of the PNG figures."""
+
 _STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -21,7 +24,7 @@ _STYLE: dict[Any, Any] = {
     "axes.prop_cycle": cycler(color=COLORS),
     "figure.constrained_layout.use": True,
     "legend.frameon": False,
-    "savefig.dpi": 150,
+    "savefig.dpi": DPI,
     "pdf.fonttype": 42,
 }
 
@@ -35,6 +38,8 @@ def figure(width: float = 6.4, height: float = 4.4) -> Iterator[Figure]:
 
 def save(drawn: Figure, folder: Path, name: str) -> Path:
     """Writes ``name.png`` and ``name.pdf``; returns the PNG."""
-    for suffix in ("pdf", "png"):
-        drawn.savefig(folder / f"{name}.{suffix}")
+    with mpl.rc_context(_STYLE):
+        drawn.savefig(folder / f"{name}.png")
+        drawn.set_layout_engine("none")  # found once, it serves both
+        drawn.savefig(folder / f"{name}.pdf")
     return folder / f"{name}.png"

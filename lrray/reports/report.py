@@ -1,0 +1,117 @@
+"""``lrray report``: one page per run that holds everything, and its figures and tables as files."""
+
+from __future__ import annotations
+
+import base64
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.run import Run
+from lrray.reports.style import DPI, save
+from lrray.reports.tables import cell_text, is_numeric, to_csv, to_latex
+from lrray.statistics import Summary
+from lrray.studies.folder import RunFolder
+from lrray.studies.progress import duration
+
+_MODULES = {"difficulty": "lrray.reports.difficulty"}
+"""Kind -> the module that describes its results; all others: :mod:`lrray.reports.grid`."""
+
+_OPEN_ROWS = 40
+"""A longer table is folded in the page."""
+
+_CHEAP_CELLS, _CHEAP_CURVE_BYTES = 1000, 4_000_000
+"""Up to these a report takes no more than about three seconds."""
+
+
+def write_report(path: Path) -> list[Path]:
+    """Writes ``report.html`` and the figures (PNG, PDF) and tables (CSV, LaTeX) beside it.
+
+    Returns:
+        The page, then the PNG figures.
+    """
+    run = Run(path)
+    module = import_module(_MODULES.get(run.kind, "lrray.reports.grid"))
+    sections = [*module.sections(run), *_failures(run)]
+    figures = [_save(picture, run) for section in sections for picture in section.pictures]
+    for section in sections:
+        for table in section.tables:
+            RunFolder(path).write_text(f"{table.name}.csv", to_csv(table))
+            RunFolder(path).write_text(f"{table.name}.tex", to_latex(table))
+    page = _render(run, module.answer(run), sections)
+    return [RunFolder(path).write_text("report.html", page), *figures]
+
+
+def is_cheap(path: Path) -> bool:
+    """Whether a report of this run takes so little time that it can be written unasked."""
+    cells = sum(1 for _ in (path / "cells").glob("*.json"))
+    curves = sum(file.stat().st_size for file in (path / "metrics").glob("*.jsonl"))
+    return cells <= _CHEAP_CELLS and curves <= _CHEAP_CURVE_BYTES
+
+
+def _save(picture: Picture, run: Run) -> Path:
+    return save(picture.draw(), run.path, picture.name)
+
+
+def _failures(run: Run) -> list[Section]:
+    rows: list[Row] = [
+        {**record["axes"], "reason": record.get("reason", ""), "cell": record["id"]}
+        for record in run.records()
+        if record["state"] == "failed"
+    ]
+    if not rows:
+        return []
+    text = "These cells failed for good; the tracebacks are in the folder failures/."
+    return [Section("Failed cells", text, (Table("failed", "Cells that failed", rows),))]
+
+
+def _render(run: Run, answer: str, sections: list[Section]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lrray.reports", "templates"),
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"cell": cell_text}
+    return environment.get_template("report.html").render(
+        run=run, state=run.state, answer=answer, sections=sections, open_rows=_OPEN_ROWS,
+        provenance=provenance_rows(run), written=time.strftime("%Y-%m-%d %H:%M %z"),
+        is_numeric=is_numeric, inline=lambda picture: _inline(run.path / f"{picture.name}.png"),
+        is_measured=lambda value: isinstance(value, Summary),
+    )  # fmt: skip
+
+
+def _inline(figure: Path) -> tuple[str, int]:
+    """A figure's ``src``, and its width in CSS pixels (96 an inch)."""
+    content = figure.read_bytes()
+    pixels = int.from_bytes(content[16:20])  # the PNG header's first field
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}", round(pixels * 96 / DPI)
+
+
+def provenance_rows(run: Run) -> dict[str, str]:
+    """Where a run comes from, in words."""
+    made, summary = run.provenance, run.summary
+    git, machine = made.get("git") or {}, made.get("machine") or {}
+    versions: dict[str, Any] = made.get("versions") or {}
+    revision = str(git.get("revision", ""))
+    rows = {
+        "run": run.name,
+        "kind": run.kind,
+        "command": " ".join(map(str, made.get("command") or [])),
+        "started": str(made.get("started_at", "")),
+        "took": duration(summary["wall_seconds"]) if "wall_seconds" in summary else "",
+        "work": duration(summary["cell_seconds"]) + " in cells"
+        if "cell_seconds" in summary
+        else "",
+        "revision": revision + (" with uncommitted changes" if git.get("changed") else ""),
+        "machine": ", ".join(f"{name} {value}" for name, value in machine.items()),
+        "Python": str(made.get("python", "")),
+        "packages": ", ".join(f"{name} {number}" for name, number in versions.items() if number),
+    }
+    return {name: text for name, text in rows.items() if text}
+
+
+def _time(seconds: float | None) -> str:
+    return "" if seconds is None else duration(seconds)

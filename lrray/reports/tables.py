@@ -1,0 +1,108 @@
+"""Tables as CSV, LaTeX and the cells of an HTML table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import Any
+
+from lrray.reports.content import Row, Table
+from lrray.reports.numbers import plain, rounded
+from lrray.statistics import Summary
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+        "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+        "<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "–": "--",
+    }
+)  # fmt: skip
+
+
+def to_csv(table: Table) -> str:
+    """CSV in full precision; a measured column brings ``_se``, ``_n`` and its 95 % interval."""
+    rows = [_spread(row) for row in table.rows]
+    columns: list[str] = []
+    for name in table.columns:
+        parts = [name, *(f"{name}{part}" for part in ("_se", "_n", "_low", "_high"))]
+        columns += [part for part in parts if any(part in row for row in rows)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(columns)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _spread(row: Row) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Summary):
+            flat |= {name: value.mean, f"{name}_n": value.n}
+            if not math.isnan(value.standard_error):
+                flat |= {f"{name}_se": value.standard_error}
+                flat |= {f"{name}_low": value.low, f"{name}_high": value.high}
+        else:
+            flat[name] = value
+    return flat
+
+
+def to_latex(table: Table) -> str:
+    r"""A ``booktabs`` table; standard errors and n beside every measured number."""
+    columns = table.columns
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        "\\centering",
+        f"\\caption{{{latex_text(table.caption)}}}",
+        f"\\label{{tab:{table.name}}}",
+        f"\\begin{{tabular}}{{{''.join(_alignment(table, name) for name in columns)}}}",
+        "\\toprule",
+        " & ".join(latex_text(name) for name in columns) + " \\\\",
+        "\\midrule",
+        *(" & ".join(_latex(row.get(name)) for name in columns) + " \\\\" for row in table.rows),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "\\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def is_numeric(table: Table, name: str) -> bool:
+    """Whether a column holds numbers, which stand to the right."""
+    values = [row[name] for row in table.rows if row.get(name) is not None]
+    return all(isinstance(v, int | float | Summary) and not isinstance(v, bool) for v in values)
+
+
+def _alignment(table: Table, name: str) -> str:
+    return "r" if is_numeric(table, name) else "l"
+
+
+def latex_text(text: str) -> str:
+    """Text that LaTeX prints as it stands."""
+    return text.translate(_LATEX)
+
+
+def _latex(value: Any) -> str:
+    if not isinstance(value, Summary):
+        return latex_text(cell_text(value))
+    mean, error = (_latex_number(part) for part in rounded(value.mean, value.standard_error))
+    number = f"{mean} \\pm {error}" if error else mean
+    return f"${number}$ ($n = {value.n}$)"
+
+
+def _latex_number(text: str) -> str:
+    number, e, exponent = text.partition("e")
+    return f"{number} \\times 10^{{{int(exponent)}}}" if e else text
+
+
+def cell_text(value: Any) -> str:
+    """A value as a reader sees it, without n."""
+    if value is None:
+        return "–"
+    if isinstance(value, Summary):
+        mean, error = rounded(value.mean, value.standard_error)
+        return f"{mean} ± {error}" if error else mean
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return plain(value) if isinstance(value, float) else str(value)
