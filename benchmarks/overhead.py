@@ -1,4 +1,4 @@
-"""What the platform itself costs: per cell, per start, per resume; ``python -m benchmarks.overhead``.
+"""What the platform itself costs: per cell, start and resume; `python -m benchmarks.overhead`.
 
 The trivial cell squares a number, so whole-process time is all overhead.
 """
