@@ -56,7 +56,7 @@ def expand(data: Mapping[str, Any], model: type[Study], where: str) -> list[Grid
     base = {key: value for key, value in data.items() if key != "grid"}
     if grid is None:
         return [GridPoint({}, parse(model, base, where))]
-    points = list(_points(grid, f"{where}: grid"))
+    points = list(grid_points(grid, f"{where}: grid"))
     if not points:
         raise LrrayError(f"{where}: grid", "must keep at least one point", fix="exclude fewer")
     return [GridPoint(point, _resolved(base, point, model, where)) for point in points]
@@ -69,7 +69,12 @@ def _resolved(base: Mapping[str, Any], point: Point, model: type[Study], where: 
     return parse(model, resolved, where)
 
 
-def _points(grid: Any, where: str) -> Iterator[Point]:
+def grid_points(grid: Any, where: str) -> Iterator[Point]:
+    """The axes of every point that a ``grid:`` keeps.
+
+    Raises:
+        LrrayError: it is not a grid.
+    """
     if not isinstance(grid, Mapping) or not (set(grid) - {"exclude"}):
         raise LrrayError(where, "must name at least one axis", got=grid, fix="seed: [0, 1, 2]")
     choices: list[list[Point]] = []
