@@ -234,7 +234,10 @@ def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Conso
     """Prints means over seeds and the cells that failed; returns whether all is done."""
     rows = summary["means"]
     if rows:
+        chosen = getattr(load_kind(summary["kind"]), "SHOWN", None)
+        axes = [*summary["axes"], "seeds"]
         names = [name for name in rows[0] if not name.endswith("_se")]
+        names = [name for name in names if chosen is None or name in (*axes, *chosen)]
         table = Table(*names, box=SIMPLE_HEAD)
         for row in rows[:SHOWN_ROWS]:
             table.add_row(*(_shown(row, name) for name in names))

@@ -77,6 +77,8 @@ class _Run:
     def finetune(self, log: Log, should_stop: Callable[[], bool]) -> History:
         config, seed = self.config.finetune, self.build.seed
         model, chat, replay = self._model()
+        # There first: of a large model the host may not hold every worker's float32 weights.
+        model = model.to(self.workers.device)
         rows = [chat.example(row["messages"]) for row in self.splits.first_hop]
         training = config.training(len(rows), seed)
         learner = AnswerLearner(prepare(model, config, seed), training, self.workers, chat.pad)

@@ -52,9 +52,6 @@ def prepare(model: nn.Module, config: FinetuneConfig, seed: int) -> nn.Module:
     else:
         _add_adapters(model, config.lora, seed)
     if config.gradient_checkpointing:
-        # Adapters alone being trained, the inputs of a block would need no gradient.
-        enable: Any = model.enable_input_require_grads
-        enable()
         checkpoint: Any = model.gradient_checkpointing_enable
         checkpoint(gradient_checkpointing_kwargs={"use_reentrant": False})
     return model
