@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lrray.compare_command import compare
 from lrray.study import run_app, study
 from lrray.sweep import app as sweep
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     help="A Ray-distributed study platform for the science of latent reasoning.",
 )
 app.command()(study)
+app.command()(compare)
 app.add_typer(sweep, name="sweep")
 
 
