@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.groups import label
 from lrray.reports.numbers import in_words, measured
 from lrray.reports.run import Run
 from lrray.reports.style import COLORS, figure
@@ -36,7 +38,7 @@ def answer(run: Run) -> str:
         low, high = summary["range"]
         return f"None: difficulty ran from {low:.4g} to {high:.4g} and never met {aim}."
     told = [
-        f"(alpha_X, alpha_Z) = ({pair['alpha_X']:.4g}, {pair['alpha_Z']:.4g}) with "
+        f"(alpha_X, alpha_Z) = ({pair['alpha_X']:.4g}, {pair['alpha_Z']:.4g}){_where(pair)} with "
         f"{in_words(_of(pair, target['metric']))}"
         for pair in summary["pairs"][:2]
     ]
@@ -46,6 +48,12 @@ def answer(run: Run) -> str:
         f"Equally hard at {aim}: {' and '.join(told)}{f', and {more} more' if more > 0 else ''}; "
         f"{good} of {len(summary['pairs'])} pairs lie within {target['tolerance']:g}."
     )
+
+
+def _where(pair: Mapping[str, Any]) -> str:
+    """The grid point of a pair, where the study has several."""
+    axes = dict(takewhile(lambda item: item[0] != "name", pair.items()))
+    return f" for {label(axes)}" if axes else ""
 
 
 def sections(run: Run) -> list[Section]:

@@ -30,7 +30,7 @@ def rounded(mean: float, error: float | None) -> tuple[str, str]:
         digits = max(1, math.floor(math.log10(large)) - exponent + 1)
         return f"{mean:.{digits}e}", f"{error:.1e}"
     decimals = max(0, 1 - exponent)
-    return f"{mean:.{decimals}f}", f"{error:.{decimals}f}"
+    return f"{mean:z.{decimals}f}", f"{error:.{decimals}f}"
 
 
 def with_error(mean: float, error: float | None) -> str:

@@ -72,10 +72,10 @@ class Run:
 
     @property
     def state(self) -> State:
-        """Whether a driver works in it, or it ended, or was stopped before its end."""
-        if is_held(self.path):
-            return "running"
-        return "finished" if (self.path / "summary.json").exists() else "stopped"
+        """Whether it ended, or a driver works in it, or it was stopped before its end."""
+        if (self.path / "summary.json").exists():  # a driver that goes on removes it first
+            return "finished"
+        return "running" if is_held(self.path) else "stopped"
 
     def records(self) -> Iterator[Record]:
         """All readable cells, in the order of their ids."""
