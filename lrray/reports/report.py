@@ -18,7 +18,7 @@ from lrray.statistics import Summary
 from lrray.studies.folder import RunFolder
 from lrray.studies.progress import duration
 
-_MODULES = {"difficulty": "lrray.reports.difficulty"}
+_MODULES = {"difficulty": "lrray.reports.difficulty", "twohop": "lrray.reports.twohop"}
 """Kind -> the module that describes its results; all others: :mod:`lrray.reports.grid`."""
 
 _OPEN_ROWS = 40

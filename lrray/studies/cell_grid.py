@@ -235,9 +235,9 @@ def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Conso
     rows = summary["means"]
     if rows:
         chosen = getattr(load_kind(summary["kind"]), "SHOWN", None)
-        axes = [*summary["axes"], "seeds"]
         names = [name for name in rows[0] if not name.endswith("_se")]
-        names = [name for name in names if chosen is None or name in (*axes, *chosen)]
+        if chosen is not None:
+            names = [name for name in names if name in (*summary["axes"], "seeds", *chosen)]
         table = Table(*names, box=SIMPLE_HEAD)
         for row in rows[:SHOWN_ROWS]:
             table.add_row(*(_shown(row, name) for name in names))

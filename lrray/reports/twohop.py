@@ -1,0 +1,163 @@
+"""The report of a two-hop study: the gap, answers with and without reasoning, what is doubtful."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.numbers import in_words
+from lrray.reports.run import Run
+from lrray.reports.twohop_figures import curves_figure, gaps_figure
+from lrray.reports.twohop_numbers import (
+    KNOWN,
+    Cells,
+    Finding,
+    adjusted_p_values,
+    cells_of,
+    over_findings,
+)
+
+_HOW = (
+    "The gap is the loss of shuffled answers minus that of the true ones, in nats per token of the "
+    "answer, for questions to be answered at once; above zero the model joins both hops silently. "
+    "It is paired within a run, question by question. Means and standard errors are over seeds; p "
+    "is of a sign-flip test over the people of all seeds, adjusted for all attributes (Holm): it "
+    "says whether these trained models have a gap, not whether others would. Chance is the score "
+    "of another person's answer. Where the model does not know the second hop (accuracy below "
+    f"{KNOWN:g} before training), or has not learnt every first hop, a gap of zero says nothing."
+)
+
+
+def answer(run: Run) -> str:
+    """The gap and the accuracies, averaged over attributes."""
+    findings = _findings(cells_of(run))
+    if not findings:
+        return "No cell has finished yet."
+    gap = over_findings([finding.gap.mean for finding in findings])
+    significant = sum(
+        p < 0.05 and finding.gap.mean > 0
+        for p, finding in zip(adjusted_p_values(findings), findings, strict=True)
+    )
+    cot, nocot = (_mean([getattr(f, name).mean for f in findings]) for name in ("cot", "nocot"))
+    return (
+        f"Over {len(findings)} attributes the gap is {in_words(gap)} nats per token, and positive "
+        f"beyond chance for {significant} of them; right are {cot:.0%} of answers after reasoning "
+        f"and {nocot:.0%} at once, where another person's answer is right in "
+        f"{_mean([f.chance for f in findings]):.0%}."
+    )
+
+
+def sections(run: Run) -> list[Section]:
+    """Gaps by attribute and category, datasets, learning curves."""
+    cells = cells_of(run)
+    findings = _findings(cells)
+    if not findings:
+        return [Section("Results", "No cell has finished yet.")]
+    gaps = Picture(
+        "gaps", "Gap by attribute with its 95 % interval over seeds", lambda: gaps_figure(findings)
+    )
+    curves = Picture(
+        "curves", "Means over cells, with standard errors, before training and between epochs",
+        lambda: curves_figure(cells, run),
+    )  # fmt: skip
+    return [
+        Section("The gap", _HOW, (_by_attribute(findings),), (gaps,)),
+        Section("By kind of answer", _categories_text(), (_by_category(findings),)),
+        Section("Learning curves", pictures=(curves,)),
+        Section("Checks", _checks_text(cells), (_by_dataset(cells),)),
+    ]
+
+
+def _findings(cells: Sequence[Cells]) -> list[Finding]:
+    return [finding for each in cells for finding in each.findings]
+
+
+def _by_attribute(findings: Sequence[Finding]) -> Table:
+    rows: list[Row] = []
+    for finding, p in zip(findings, adjusted_p_values(findings), strict=True):
+        low, high = finding.gap.low, finding.gap.high
+        interval = f"{low:.2f} to {high:.2f}" if low == low else None
+        rows.append(
+            {
+                **_place(finding.cells),
+                "attribute": finding.attribute,
+                "gap": finding.gap,
+                "95 %": interval,
+                "p (Holm)": p,
+                "at once": finding.nocot,
+                "reasoning": finding.cot,
+                "chance": finding.chance,
+                "commonest": finding.commonest,
+                "second hop": finding.second_hop,
+                "note": finding.note,
+            }
+        )
+    return Table("gap_by_attribute", "Gap and accuracies of every attribute at the end", rows)
+
+
+def _by_category(findings: Sequence[Finding]) -> Table:
+    kinds: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        kinds[finding.category].append(finding)
+    kinds["all"] = list(findings)
+    rows: list[Row] = [
+        {
+            "category": name,
+            "attributes": len(own),
+            "gap": over_findings([finding.gap.mean for finding in own]),
+            "at once": over_findings([finding.nocot.mean for finding in own]),
+            "reasoning": over_findings([finding.cot.mean for finding in own]),
+            "chance": _mean([finding.chance for finding in own]),
+        }
+        for name, own in kinds.items()
+    ]
+    return Table("gap_by_category", "Means over the attributes of one category", rows)
+
+
+def _categories_text() -> str:
+    return "Each attribute counts once, as its mean over seeds; n is the number of attributes."
+
+
+def _by_dataset(cells: Sequence[Cells]) -> Table:
+    names = {
+        "acc_a": "acc_a",
+        "gap before": "gap_2hop_before",
+        "gap": "gap_2hop",
+        "at once": "acc_2hop_nocot",
+        "at once, e2 not named": "acc_2hop_nocot_latent",
+        "at once, plain": "acc_2hop_nocot_plain",
+        "reasoning": "acc_2hop_cot",
+        "e2 in reasoning": "acc_2hop_cot_first_hop",
+        "reasoning, plain": "acc_2hop_cot_plain",
+        "chance": "chance_2hop",
+    }
+    rows: list[Row] = [
+        {**_place(each), **{title: each.summary(name) for title, name in names.items()}}
+        for each in cells
+    ]
+    return Table("datasets", "Every dataset, averaged over its attributes", rows)
+
+
+def _checks_text(cells: Sequence[Cells]) -> str:
+    total = sum(len(each.records) for each in cells)
+    untrained = sum(each.num_untrained for each in cells)
+    told = (
+        f"{untrained} of {total} cells end with acc_a below 1: they have not learnt all first-hop "
+        "facts, and the rest of their numbers means little."
+        if untrained
+        else f"All {total} cells have learnt every first-hop fact (acc_a = 1)."
+    )
+    return told + (
+        " Plain is grading by substring, as earlier work did; without e2 named, an answer at once "
+        "was not reasoned aloud."
+    )
+
+
+def _place(cells: Cells) -> Row:
+    row: Row = {"dataset": cells.dataset.replace("_", " ")}
+    return {**row, "setting": cells.setting} if cells.setting else row
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,145 @@
+"""What two-hop cells found, put together over seeds: gaps, accuracies, chance levels, flags."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lrray.reports.groups import label
+from lrray.reports.run import Record, Run
+from lrray.statistics import Summary, holm, sign_flip_p_value, summarize
+from lrray.studies.folder import DONE
+
+KNOWN = 0.5
+"""Below this accuracy on the second hop alone, the model does not know what it is to join."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The finished cells of one dataset that differ in their seeds alone."""
+
+    dataset: str
+    setting: str
+    """What else tells them from others, e.g. ``model=…``; empty where nothing does."""
+    records: tuple[Record, ...]
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """What each of them found."""
+        return [record["result"] for record in self.records]
+
+    def summary(self, name: str) -> Summary:
+        """Mean over seeds of one number."""
+        return summarize([result[name] for result in self.results])
+
+    @property
+    def num_untrained(self) -> int:
+        """Cells that did not learn every first-hop fact."""
+        return sum(result["acc_a"] < 1 for result in self.results)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """One per attribute."""
+        return [Finding(self, name) for name in self.results[0]["attributes"]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One attribute of one dataset."""
+
+    cells: Cells
+    attribute: str
+
+    @property
+    def category(self) -> str:
+        """The kind of its answers."""
+        return str(self.cells.results[0]["attributes"][self.attribute]["category"])
+
+    @property
+    def gap(self) -> Summary:
+        """Shuffled minus true loss in nats per token, over seeds."""
+        return self.cells.summary(f"gap_2hop_{self.attribute}")
+
+    @property
+    def nocot(self) -> Summary:
+        """Accuracy at once."""
+        return self.cells.summary(f"acc_2hop_{self.attribute}_nocot")
+
+    @property
+    def cot(self) -> Summary:
+        """Accuracy after reasoning."""
+        return self.cells.summary(f"acc_2hop_{self.attribute}_cot")
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of another person's answer."""
+        return self.cells.summary(f"chance_2hop_{self.attribute}").mean
+
+    @property
+    def commonest(self) -> float:
+        """Accuracy of always the commonest answer."""
+        return self.cells.summary(f"commonest_2hop_{self.attribute}").mean
+
+    @property
+    def second_hop(self) -> float:
+        """Accuracy on the second hop alone, before training."""
+        return self.cells.summary(f"acc_second_hop_{self.attribute}").mean
+
+    @property
+    def p_value(self) -> float:
+        """Sign-flip p of "no gap" over the people of all seeds."""
+        own = [gap for result in self.cells.results for gap in result["gaps"][self.attribute]]
+        return sign_flip_p_value(own)
+
+    @property
+    def note(self) -> str:
+        """What makes the gap doubtful; empty where nothing does."""
+        flags = []
+        if self.cells.num_untrained:
+            flags.append(f"acc_a < 1 in {self.cells.num_untrained} of {len(self.cells.records)}")
+        if self.second_hop < KNOWN:
+            flags.append("second hop not known")
+        entries = [result["attributes"][self.attribute] for result in self.cells.results]
+        if fixed := sum(entry["fixed_points"] for entry in entries):
+            flags.append(f"{fixed} shuffled rows right and left out")
+        return "; ".join(flags)
+
+
+def cells_of(run: Run) -> list[Cells]:
+    """Finished cells by dataset and setting, in the order of the study's axes."""
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in run.records():
+        if record["state"] == DONE:
+            axes = {k: v for k, v in record["axes"].items() if k not in ("seed", "dataset")}
+            found[_dataset(record), label(axes) if axes else ""].append(record)
+    return [Cells(*key, tuple(records)) for key, records in sorted(found.items())]
+
+
+def _dataset(record: Record) -> str:
+    settings = record["settings"]
+    return str(settings["dataset"] or settings["facts"]["dataset"])
+
+
+def adjusted_p_values(findings: Sequence[Finding]) -> list[float]:
+    """Each finding's p value, adjusted for all of them (Holm)."""
+    return holm([finding.p_value for finding in findings])
+
+
+def over_findings(values: Sequence[float]) -> Summary:
+    """Mean over attributes, each already a mean over seeds."""
+    return summarize(list(values))
+
+
+def mean_curve(cells: Sequence[Cells], run: Run, name: str) -> dict[int, Summary]:
+    """Step -> mean over cells of a logged number."""
+    points: dict[int, list[float]] = defaultdict(list)
+    for record in (record for each in cells for record in each.records):
+        for point in run.metrics(record["id"]):
+            if name in point:
+                points[int(point["step"])].append(point[name])
+    return {step: summarize(np.array(points[step])) for step in sorted(points)}
