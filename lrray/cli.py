@@ -10,6 +10,7 @@ import typer
 from lrray.compare_command import compare
 from lrray.study import run_app, study
 from lrray.sweep import app as sweep
+from lrray.twohop_command import app as twohop
 
 app = typer.Typer(
     add_completion=False,
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(study)
 app.command()(compare)
 app.add_typer(sweep, name="sweep")
+app.add_typer(twohop, name="twohop")
 
 
 @app.callback()
