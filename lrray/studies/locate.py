@@ -25,6 +25,13 @@ def list_studies() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+
+
 def find_study(name: str) -> Path:
     """The file of a study given by name or by path.
 
@@ -36,7 +43,7 @@ def find_study(name: str) -> Path:
         return known[name]
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        if path.is_file():
+        if _is_file(path):
             return path
         raise LrrayError(name, "no such study file", fix="check the path, or see --list")
     raise LrrayError(name, "no such study", fix=did_you_mean(name, known))
@@ -55,7 +62,7 @@ def find_beside(reference: str, study: Path) -> Path:
         *(base / reference for base in _SHIPPED),
     ]
     for place in places:
-        if place.is_file():
+        if _is_file(place):
             return place
     raise LrrayError(
         str(study), f"names {reference!r}, which is not there",

@@ -14,15 +14,17 @@ from pydantic import Field, RootModel, model_validator
 
 from lrray.config import Problem, Settings
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
 
 class Range(Settings):
     """The values one setting may take."""
 
     distribution: Literal["log_uniform", "uniform", "int_uniform", "int_log_uniform", "choice"]
     """How values are spread."""
-    low: float | None = None
+    low: Finite | None = None
     """Smallest value (not for ``choice``)."""
-    high: float | None = None
+    high: Finite | None = None
     """Largest value (not for ``choice``)."""
     values: tuple[str | int | float | bool, ...] | None = None
     """The options of a ``choice``."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lrray.config import Problem, Settings, apply_overrides, load_yaml, parse_yaml
 from lrray.errors import LrrayError, did_you_mean
@@ -17,10 +17,22 @@ from lrray.studies.tracking import Tracking
 SamplerName = Literal["level_set", "tpe", "gp", "random", "grid"]
 
 
-SeedSetting = (
-    Annotated[int, Field(ge=1)]
-    | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-)
+MANY = 100_000
+"""Most seeds and most trials: more is a slip of the pen."""
+
+
+def _checked_seeds(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        fine = len(value) > 0 and all(type(seed) is int and seed >= 0 for seed in value)
+    else:
+        fine = type(value) is int and 1 <= value <= MANY
+    if not fine:
+        rule = f"must be a number of seeds, 1 to {MANY}, or a list of them"
+        raise Problem(rule, got=value, fix="seeds: 24, or seeds: [0, 1, 2]")
+    return value
+
+
+SeedSetting = Annotated[int | tuple[int, ...], BeforeValidator(_checked_seeds)]
 """A number of seeds, or the seeds themselves."""
 
 
@@ -50,7 +62,7 @@ class Search(Settings):
 
     sampler: SamplerName = "level_set"
     """``level_set`` (randomised straddle), or Optuna's ``tpe``, ``gp``, ``random``, ``grid``."""
-    num_trials: Annotated[int, Field(ge=1)] = 32
+    num_trials: Annotated[int, Field(ge=1, le=MANY)] = 32
     """Trials in all; resuming finishes exactly this many."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the sampler."""

@@ -77,10 +77,16 @@ def _draw_seconds(study: DifficultyStudy) -> float:
     bounds = study.bounds
     middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
     graph = study.graph.with_alphas(float(middle[0]), float(middle[1]))
-    measure_draw(GSSM(graph, 0), study.size(), num_threads=1)  # compiles
-    began = time.perf_counter()
-    measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
-    return time.perf_counter() - began
+    try:
+        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)  # compiles
+        began = time.perf_counter()
+        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
+        return time.perf_counter() - began
+    except MemoryError:
+        raise LrrayError(
+            "graph", "one kernel draw does not fit into memory",
+            fix="lower state_dim, the number of parents, or sequences_per_seed",
+        ) from None  # fmt: skip
 
 
 def objective(study: DifficultyStudy) -> Objective:

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from lrray.config import Problem, Settings
-from lrray.difficulty.compressors import COMPRESSORS
+from lrray.difficulty.compressors import COMPRESSORS, PRIMER_TOKENS, gzip_difficulty
 from lrray.difficulty.estimate import SampleSize, noise_ceiling
 from lrray.difficulty.level_set import Bounds
 from lrray.errors import did_you_mean
 from lrray.gssm import GraphConfig
 from lrray.studies.space import SearchSpace
-from lrray.studies.spec import HasSeeds, Search, StudyBase
+from lrray.studies.spec import MANY, HasSeeds, Search, StudyBase
 
 ALPHAS = ("alpha_X", "alpha_Z")
+
+MAX_ALPHA = 1e6
+"""Largest alpha that a graph takes; from about 100 on kernel rows are uniform."""
+
+MAX_TOKENS = 100_000_000
+"""Most tokens of one kernel draw: they are compressed in memory."""
+
+_SILENCE = gzip_difficulty(np.zeros(8 * PRIMER_TOKENS, np.int64), np.zeros(PRIMER_TOKENS, np.int64))
+"""What zlib makes of tokens that never change."""
 
 
 class Target(Settings):
@@ -34,7 +44,7 @@ class PairSettings(Settings):
 
     along: Annotated[int, Field(ge=0, le=50)] = 0
     """Further pairs, spread along the contour between its two ends."""
-    num_seeds: Annotated[int, Field(ge=4)] = 96
+    num_seeds: Annotated[int, Field(ge=4, le=MANY)] = 96
     """Fresh seeds on which each pair is measured again (``match: mean``)."""
     max_rounds: Annotated[int, Field(ge=1, le=10)] = 3
     """Times a pair may be moved and measured again until it lies within the tolerance."""
@@ -79,14 +89,38 @@ class DifficultyStudy(StudyBase, HasSeeds):
                     "alphas must be log_uniform", at=f"search_space.{name}.distribution",
                     got=self.search_space[name].distribution, fix="distribution: log_uniform",
                 )  # fmt: skip
+            if (self.search_space[name].high or 0) > MAX_ALPHA:
+                raise Problem(
+                    f"alphas must be at most {MAX_ALPHA:g}", at=f"search_space.{name}.high",
+                    got=self.search_space[name].high, fix="high: 1.0",
+                )  # fmt: skip
         self._check_entropy()
-        ceiling = noise_ceiling(self.target.metric, self.graph.observed.state_dim)
-        if self.target.value >= ceiling:
-            raise Problem(
-                f"must lie below {ceiling:.3f}, the {self.target.metric} of pure noise",
-                at="target.value", got=self.target.value, fix="lower the target",
-            )  # fmt: skip
+        self._check_target()
+        self._check_size()
         return self
+
+    def _check_target(self) -> None:
+        metric, value = self.target.metric, self.target.value
+        ceiling = noise_ceiling(metric, self.graph.observed.state_dim)
+        floor = _SILENCE if metric == "gzip" else 0.0
+        if value >= ceiling:
+            raise Problem(
+                f"must lie below {ceiling:.3f}, the {metric} of pure noise",
+                at="target.value", got=value, fix="lower the target",
+            )  # fmt: skip
+        if value <= floor:
+            raise Problem(
+                f"must lie above {floor:.3f}, the {metric} of a token that never changes",
+                at="target.value", got=value, fix="raise the target",
+            )  # fmt: skip
+
+    def _check_size(self) -> None:
+        tokens = self.sequences_per_seed * self.seq_len
+        if tokens > MAX_TOKENS:
+            raise Problem(
+                f"sequences_per_seed x seq_len must be at most {MAX_TOKENS}",
+                at="sequences_per_seed", got=tokens, fix="use more seeds with fewer sequences",
+            )  # fmt: skip
 
     def _check_entropy(self) -> None:
         context = [node.name for node in self.graph.nodes if node.mode == "context"]
