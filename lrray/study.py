@@ -5,6 +5,7 @@ Only what ``--help`` needs is imported at the top; everything else waits until i
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 from collections.abc import Iterator
@@ -68,12 +69,16 @@ def study(
     extra = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
     data, path = read_study(name, [*(overrides or []), *extra])
     kind = study_kind(data, path, known_kinds())
+    module = load_kind(kind)
+    points = expand(data, module.Study, str(path))
+    if hasattr(module, "check"):
+        module.check([point.study for point in points], str(path), out / path.stem / "data")
     request = Request(
         given=" ".join([name, *(overrides or [])]),
         name=path.stem,
         kind=kind,
         grid=data.get("grid"),
-        points=expand(data, load_kind(kind).Study, str(path)),
+        points=points,
         out=out,
         resume=resume,
         retry_failed=retry_failed,
@@ -173,6 +178,13 @@ def _run(request: Request, console: Console) -> int:
             console.print(f"\nStopped. Finished work is in {folder.path}", soft_wrap=True)
             console.print(f"Continue with: {command}", soft_wrap=True)
             return INTERRUPTED
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+                raise
+            raise LrrayError(
+                str(folder.path), f"cannot be written: {error.strerror}",
+                fix=f"make room, then: {command}",
+            ) from None  # fmt: skip
 
 
 def _say_what_changed(earlier: RunFolder, request: Request, console: Console) -> None:
@@ -198,7 +210,9 @@ def _execute(request: Request, folder: RunFolder, console: Console) -> int:
     (folder.path / "summary.json").unlink(missing_ok=True)
     runner = load_runner(request.kind)
     with Progress(console, folder) as progress:
-        start_ray(request.address)
+        dashboard = start_ray(request.address)
+        for line in _watching(request, folder, dashboard):
+            console.print(line, soft_wrap=True)
         summary = runner.run(request.points, folder, progress, request.retry_failed)
         report = _report(folder, progress)
     good = runner.show(summary, request.points, console)
@@ -210,6 +224,16 @@ def _execute(request: Request, folder: RunFolder, console: Console) -> int:
         console.print(line, soft_wrap=True)
     console.print(f"results  {folder.path}", soft_wrap=True)
     return 0 if good and not summary["failed"] else 1
+
+
+def _watching(request: Request, folder: RunFolder, dashboard: str) -> list[str]:
+    """Where the run can be watched, a line each."""
+    lines = [f"watch    lrray board {folder.path}"]
+    if getattr(request.points[0].study, "search", None) is not None:
+        lines.append(f"         optuna-dashboard {folder.path / 'optuna.journal'}")
+    if dashboard:
+        lines.append(f"         {dashboard} (Ray: jobs, actors, logs)")
+    return lines
 
 
 def _report(folder: RunFolder, progress: Progress) -> str:

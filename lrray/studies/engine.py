@@ -39,8 +39,11 @@ _QUIET = {
 }
 
 
-def start_ray(address: str) -> None:
+def start_ray(address: str) -> str:
     """Starts Ray on this machine (``local``) or joins a cluster (``auto`` or ``HOST:PORT``).
+
+    Returns:
+        URL of Ray's dashboard, empty where there is none.
 
     Raises:
         LrrayError: no cluster answers at the address.
@@ -49,22 +52,23 @@ def start_ray(address: str) -> None:
     warnings.filterwarnings("ignore", module=r"ray\..*")
     import ray
 
-    if ray.is_initialized():
-        return
     try:
-        ray.init(
+        context: Any = ray.init(
             address=address,  # "local" starts a new one even where a cluster runs here
             log_to_driver=False,
             logging_level=logging.ERROR,
             # Workers import the driver's modules also where lrray is not installed in Python's own
             # folders, e.g. a source tree on PYTHONPATH.
             runtime_env=None,
+            ignore_reinit_error=True,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise LrrayError(
             f"--address {address}", f"no Ray cluster answers: {str(error).splitlines()[0]}",
             fix="start one with 'ray up cluster.yaml', or leave --address out",
         ) from None  # fmt: skip
+    url = context.dashboard_url
+    return f"http://{url}" if url else ""
 
 
 def num_slots(resources: Resources) -> int:

@@ -14,6 +14,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
+address = "local"
+"""Cluster that drivers join; set for the whole session."""
+
 
 def write_study(folder, function, grid, settings=None, **more):
     """Writes ``study.yaml`` of kind function over ``tests.faults.cells``; returns its path."""
@@ -33,7 +36,8 @@ def write_study(folder, function, grid, settings=None, **more):
 
 def start(study, out, *options):
     """Starts the command in a process group of its own."""
-    command = [sys.executable, "-m", "lrray.study", str(study), "--out", str(out), *options]
+    command = [sys.executable, "-m", "lrray.study", str(study), "--out", str(out)]
+    command += ["--address", address, *options]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT)},

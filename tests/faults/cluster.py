@@ -1,0 +1,63 @@
+"""A Ray cluster of several nodes on this machine, in a process of its own.
+
+``python -m tests.faults.cluster`` prints the address, then obeys lines on its input: ``add`` starts
+a node of two CPUs, ``remove`` takes the newest one away without notice.
+"""
+
+import os
+import subprocess
+import sys
+
+
+class ClusterProcess:
+    """Starts such a process and speaks to it; a context manager."""
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.cluster"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        )  # fmt: skip
+        self.address = self._answer()
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+
+    def add_node(self):
+        self._ask("add")
+
+    def remove_node(self):
+        self._ask("remove")
+
+    def _ask(self, word):
+        self._process.stdin.write(word + "\n")
+        self._process.stdin.flush()
+        assert self._answer() == "done"
+
+    def _answer(self):
+        for line in self._process.stdout:
+            if line.startswith("> "):
+                return line[2:].strip()
+        raise AssertionError("the cluster's process has ended")
+
+
+def main():
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    nodes = []
+    print(">", cluster.address, flush=True)
+    for line in sys.stdin:
+        if line.strip() == "add":
+            nodes.append(cluster.add_node(num_cpus=2))
+            cluster.wait_for_nodes()
+        elif line.strip() == "remove":
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+        print("> done", flush=True)
+    cluster.shutdown()
+
+
+if __name__ == "__main__":
+    main()
