@@ -158,9 +158,11 @@ def _show_plan(request: Request, console: Console) -> None:
 
 
 def _run(request: Request, console: Console) -> int:
+    from lrray.studies.address import check_address
     from lrray.studies.folder import RunFolder, latest_run
     from lrray.studies.lock import FolderLock
 
+    check_address(request.address)
     earlier = latest_run(request.out, request.name)
     command = _resume_command(request)
     if earlier is not None and not request.resume and not (earlier.path / "summary.json").exists():
