@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import platform
 import re
@@ -23,7 +24,8 @@ PACKAGES = ("numpy", "numba", "scipy", "torch", "ray", "optuna", "transformers")
 HEAD = """# Benchmarks
 
 Written by `make bench`. Ratios compare things that took turns in one run; other work on a machine
-slows both. Each table names the machine that it was measured on.
+slows both. Each table names the machine and its load average before the run: goals are meant for an
+idle one.
 """
 
 
@@ -39,18 +41,19 @@ def main(names: list[str]) -> None:
         module = importlib.import_module(f"benchmarks.{name}")
         if not hasattr(module, "measure"):
             continue
+        where = machine()
         rows = module.measure()
         show(rows, name)
-        page = with_section(page, name, rows)
+        page = with_section(page, name, where, rows)
         PAGE.parent.mkdir(exist_ok=True)
         PAGE.write_text(page, encoding="utf-8")
     print(f"written: {PAGE}")
 
 
-def with_section(page: str, name: str, rows: list[dict[str, Any]]) -> str:
+def with_section(page: str, name: str, where: str, rows: list[dict[str, Any]]) -> str:
     """The page with the module's table between its markers, put in or replaced."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    section = f"{begin}\n## {name.capitalize()}\n\n{machine()}\n\n{markdown(rows)}{end}"
+    section = f"{begin}\n## {name.capitalize()}\n\n{where}\n\n{markdown(rows)}{end}"
     if begin in page:
         pattern = re.escape(begin) + ".*?" + re.escape(end)
         return re.sub(pattern, lambda _: section, page, flags=re.DOTALL)
@@ -58,14 +61,17 @@ def with_section(page: str, name: str, rows: list[dict[str, Any]]) -> str:
 
 
 def machine() -> str:
-    """Processor, cores and versions in one line."""
+    """Processor, cores, how busy they are, and versions in one line."""
     versions = [f"Python {platform.python_version()}"]
     for package in PACKAGES:
         try:
             versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return f"{processor()}, {default_threads()} cores, {platform.system()}; {', '.join(versions)}."
+    return (
+        f"{processor()}, {default_threads()} cores, {platform.system()}, load average "
+        f"{os.getloadavg()[0]:.1f}; {', '.join(versions)}."
+    )
 
 
 def processor() -> str:
