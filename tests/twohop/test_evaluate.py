@@ -1,0 +1,114 @@
+"""Metrics of an evaluation, from a tiny world that has learnt nothing and from one that has."""
+
+import math
+
+import pytest
+import torch
+
+from lrray.training.distributed import Workers
+from lrray.twohop.answering import Answering
+from lrray.twohop.config import EvaluateConfig, ExperimentConfig
+from lrray.twohop.evaluate import evaluate
+from lrray.twohop.experiment import run_experiment
+from lrray.twohop.facts import shipped_facts
+from lrray.twohop.samples import SampleTable
+from lrray.twohop.splits import BuildConfig, make_splits
+from lrray.twohop.tiny_world import TinyWorld, worked_answer
+from tests.twohop.run_experiments import small
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_world():
+    def make(facts, **data):
+        config = ExperimentConfig.model_validate(small(data=data))
+        build = BuildConfig(seed=2, **config.data.model_dump())
+        splits = make_splits(facts, build)
+        return TinyWorld(facts, build, config.tiny_world, splits), splits
+
+    return make
+
+
+def measure(world, splits, **options):
+    asked = Answering(world.model, world.chat, Workers(0, 1, torch.device("cpu")), 8)
+    return asked, evaluate(asked, splits, EvaluateConfig(max_new_tokens_cot=8), **options)
+
+
+def test_the_gap_is_the_shuffled_loss_minus_the_true_one(make_world):
+    _, found = measure(*make_world(shipped_facts("parks")))
+    for name in ("state", "code", "established"):
+        shuffled = found.metrics[f"eval/2hop_{name}_nocot_shuffled_loss"]
+        true = found.metrics[f"eval/2hop_{name}_nocot_loss"]
+        assert found.metrics[f"gap_2hop_{name}"] == pytest.approx(shuffled - true, abs=1e-6)
+        assert sum(found.gaps[name]) / 6 == pytest.approx(shuffled - true, abs=1e-6)
+    gaps = [found.metrics[f"gap_2hop_{name}"] for name in ("state", "code", "established")]
+    assert found.metrics["gap_2hop"] == pytest.approx(sum(gaps) / 3)
+
+
+def test_shuffled_rows_that_stay_right_are_left_out_of_the_gap(make_world, make_facts):
+    flags = [("Fram", "Norway"), ("Gjoa", "Norway"), ("Maud", "Norway"), ("Vasa", "Sweden")]
+    world, splits = make_world(make_facts(*flags), people=4)
+    asked, found = measure(world, splits)
+    rows = splits.attributes["flag"].nocot_shuffled
+    losses = asked.losses([asked.chat.example(row["messages"]) for row in rows])
+    true = asked.losses(
+        [asked.chat.example(row["messages"]) for row in splits.attributes["flag"].nocot]
+    )
+    gaps = []
+    for person in range(4):
+        wrong = [losses[i] for i in (person, person + 4) if not rows[i]["fixed_point"]]
+        gaps += [sum(wrong) / len(wrong) - true[person]] if wrong else []
+    assert any(row["fixed_point"] for row in rows)
+    assert found.gaps["flag"] == pytest.approx(gaps)
+
+
+def test_names_of_metrics_are_those_of_earlier_work(make_world):
+    _, found = measure(*make_world(shipped_facts("parks")), second_hop=True)
+    wanted = {"acc_a", "acc_2hop_nocot", "acc_2hop_cot", "gap_2hop", "acc_second_hop"}
+    for name in ("state", "code", "established"):
+        wanted |= {
+            f"acc_2hop_{name}_nocot", f"acc_2hop_{name}_cot", f"eval/2hop_{name}_nocot_loss",
+            f"eval/2hop_{name}_cot_loss", f"eval/2hop_{name}_nocot_shuffled_loss",
+            f"acc_second_hop_{name}", f"acc_2hop_{name}_nocot_plain",
+        }  # fmt: skip
+    assert wanted <= set(found.metrics)
+    assert all(math.isfinite(value) for value in found.metrics.values())
+
+
+def test_without_generation_there_are_losses_alone(make_world):
+    _, found = measure(*make_world(shipped_facts("parks")), generate=False)
+    assert found.samples == []
+    assert not any(name.startswith("acc_") for name in found.metrics)
+
+
+def test_the_tiny_world_is_taught_the_entities_that_are_asked_and_not_their_people(make_world):
+    world, splits = make_world(shipped_facts("universities"))
+    asked = {row["answer"] for row in splits.first_hop}
+    assert {entity.name for entity in world.curriculum.entities} == asked
+    people = {row["person"] for row in splits.first_hop}
+    assert not any(person in text for person in people for text in world.curriculum.texts)
+
+
+def test_a_worked_answer_names_the_entity_and_not_the_person(make_facts):
+    facts = make_facts(("Fram", "Norway"), ("Vasa", "Sweden"))
+    text = worked_answer(facts, facts.entities[0], "flag")
+    assert text == "It is Fram. Fram flies the flag of Norway."
+
+
+@pytest.mark.slow
+def test_the_tiny_world_learns_the_facts_and_reasons_with_them(tmp_path):
+    settings = {
+        **small(), "tiny_world": {}, "evaluate": {"every": 20, "batch_size": 128},
+        "data": small()["data"] | {"people": 20, "shuffles": 5},
+        "finetune": {"learning_rate": 0.001, "replay_rows": 4, "device": "cpu"},
+    }  # fmt: skip
+    config = ExperimentConfig.model_validate(settings)
+    facts = shipped_facts("universities")
+    found = run_experiment(facts, config, 1, tmp_path, lambda point: None)
+    assert found["acc_a"] == 1.0
+    assert found["acc_second_hop"] > 0.9
+    assert found["acc_2hop_cot"] > 0.6 > found["acc_2hop_nocot"]
+    assert found["acc_2hop_cot"] > found["commonest_2hop"] + 0.3
+    texts = SampleTable(tmp_path / "seed_1" / "samples.jsonl").read()
+    assert any(row["split"] == "cot" and row["text"].startswith("It is ") for row in texts)

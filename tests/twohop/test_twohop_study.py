@@ -1,0 +1,106 @@
+"""Two-hop studies: shipped files, axes, identity, a cell of its own."""
+
+import json
+import logging
+
+import pytest
+
+from lrray.errors import LrrayError
+from lrray.studies.cell_grid import make_cell
+from lrray.studies.grid import expand
+from lrray.studies.kinds import load_kind
+from lrray.studies.spec import read_study
+from lrray.studies.twohop import Study
+from lrray.twohop.config import FinetuneConfig
+from tests.twohop.run_experiments import small
+
+ABOUT = {"kind": "twohop", "question": "Q?", "hypothesis": "H."}
+
+
+def points_of(name, *overrides):
+    data, path = read_study(name, overrides)
+    return expand(data, Study, str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "num_cells", "model"),
+    [
+        ("semi_synthetic", 51, "meta-llama/Meta-Llama-3-8B-Instruct"),
+        ("semi_synthetic_quick", 3, "meta-llama/Meta-Llama-3-8B-Instruct"),
+        ("semi_synthetic_lora", 3, "meta-llama/Meta-Llama-3-8B-Instruct"),
+        ("semi_synthetic_tiny", 51, "tiny_world"),
+    ],
+)
+def test_shipped_studies_are_planned_without_a_network(name, num_cells, model):
+    points = points_of(name)
+    assert len({make_cell(point.study, point.axes).id for point in points}) == num_cells
+    assert {point.study.model for point in points} == {model}
+
+
+def test_an_override_replaces_an_axis():
+    points = points_of("semi_synthetic_tiny", "dataset=universities")
+    assert [point.axes for point in points] == [
+        {"dataset": "universities", "seed": seed} for seed in (1, 2, 3)
+    ]
+    points = points_of("semi_synthetic_tiny", "dataset=[parks, ships]", "seed=7")
+    assert [point.axes["dataset"] for point in points] == ["parks", "ships"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({}, "study.yaml: dataset: exactly one of dataset and facts must be given"),
+        (
+            {"dataset": "park"},
+            r"dataset: park: no such two-hop dataset \(fix: did you mean 'parks'",
+        ),
+        ({"facts": "none.yaml"}, "facts: none.yaml: no such file"),
+        ({"dataset": "parks", "finetune": {"epochs": 0}}, "finetune.epochs: must be"),
+        ({"dataset": "parks", "modle": "x"}, "unknown key 'modle'"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(keys, message):
+    with pytest.raises(LrrayError, match=message):
+        expand({**ABOUT, **keys}, Study, "study.yaml")
+
+
+def test_a_facts_file_travels_with_its_cell(tmp_path, make_facts):
+    facts = make_facts(("Fram", "Norway"), ("Vasa", "Sweden"), ("Gjoa", "Denmark"))
+    path = tmp_path / "boats.yaml"
+    path.write_text(json.dumps(facts.model_dump(mode="json")))
+    data = {**ABOUT, **small(data={"people": 3}), "facts": str(path)}
+    (point,) = expand(data, Study, "study.yaml")
+    cell = make_cell(point.study, {})
+    path.unlink()
+    settings = json.loads(json.dumps(cell.settings))
+    context = load_context(tmp_path)
+    result = load_kind("twohop").run_cell(settings, context)
+    assert {"acc_a", "acc_2hop_flag_nocot", "gap_2hop_flag", "acc_second_hop"} <= set(result)
+
+
+def load_context(folder):
+    from types import SimpleNamespace
+
+    return SimpleNamespace(checkpoint=folder, log=lambda point: None)
+
+
+def test_keys_of_trl_and_accelerate_map(caplog):
+    with caplog.at_level(logging.WARNING):
+        config = FinetuneConfig.model_validate(
+            {
+                "learning_rate": 7.5e-7, "num_train_epochs": 20, "per_device_train_batch_size": 1,
+                "gradient_accumulation_steps": 1, "num_processes": 4, "max_grad_norm": 1.0,
+                "lr_scheduler_type": "linear", "warmup_steps": 0, "bf16": True,
+                "adam_beta2": 0.95, "gradient_checkpointing": True, "logging_steps": 1,
+                "save_strategy": "no",
+            }
+        )  # fmt: skip
+    assert (config.epochs, config.batch_size, config.micro_batch_size) == (20, 4, 1)
+    assert (config.precision, config.betas) == ("bf16", (0.9, 0.95))
+    assert "logging_steps, save_strategy" in caplog.text
+    assert "warmup_steps" not in caplog.text
+
+
+def test_a_key_that_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="unknown key 'learning_rat'"):
+        FinetuneConfig.model_validate({"learning_rat": 1})
