@@ -1,44 +1,23 @@
-"""The board in a real browser, as its reader sees it."""
+"""The board and the report in a real browser, as their reader sees them."""
 
 from __future__ import annotations
 
-import shutil
 from urllib.parse import urlsplit
 
 import pytest
 from board_process import running_board
 from runs import cell_of, fill, fill_many, finish, new_run
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from lrray.reports.report import write_report
 from lrray.studies.lock import FolderLock
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER),
-        reason="needs chromium and chromedriver: apt-get install chromium chromium-driver",
-    ),
-]
+pytestmark = pytest.mark.slow
 
 PATIENCE_S = 30
 ROWS = "table tbody tr"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for word in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1440,1400"):
-        options.add_argument(f"--{word}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(DRIVER)
-    driver = webdriver.Chrome(options=options, service=service)
-    yield driver
-    driver.quit()
 
 
 def until(browser, condition):
@@ -150,10 +129,27 @@ def test_a_folder_of_runs_leads_to_each_and_nothing_is_fetched_from_elsewhere(br
         assert source.startswith(f"{url}files/")
         click(browser, By.LINK_TEXT, "all runs")
         until(browser, lambda: len(rows(browser)) == 2)
-    hosts = {
+    assert hosts_asked(browser) == {"127.0.0.1"}
+
+
+def test_a_report_shows_all_its_figures_and_asks_no_host(browser, tmp_path):
+    folder = new_run(tmp_path)
+    finish(folder, len(fill(folder)))
+    page = write_report(folder.path)[0]
+    browser.get_log("performance")
+    browser.get(page.as_uri())
+    until(browser, lambda: "loss runs from" in text(browser))
+    images = browser.find_elements(By.TAG_NAME, "img")
+    assert len(images) == 4
+    assert all(int(image.get_property("naturalWidth")) > 500 for image in images)
+    assert hosts_asked(browser) == set()
+
+
+def hosts_asked(browser):
+    """Hosts of all addresses in what the browser sent and received since the last call."""
+    return {
         urlsplit(part).hostname
         for entry in browser.get_log("performance")
         for part in entry["message"].split('"')
         if part.startswith(("http://", "https://", "ws://", "wss://"))
     }
-    assert hosts == {"127.0.0.1"}

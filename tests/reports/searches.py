@@ -1,0 +1,63 @@
+"""Small real results folders, made without a cluster: cells run one after the other in here."""
+
+from pathlib import Path
+from typing import Any
+
+from lrray.config import dump_yaml
+from lrray.studies.difficulty.settings import DifficultyStudy
+from lrray.studies.folder import RunFolder
+from lrray.studies.grid import expand
+from lrray.studies.identity import Cell
+from lrray.studies.kinds import load_runner
+from lrray.studies.samplers import make_sampler
+from lrray.studies.search import open_arm, open_journal
+from lrray.studies.sources import SearchedCells
+from lrray.studies.spec import read_study
+from lrray.studies.worker import Limits, run_durably
+
+SMALL = [
+    "seeds=2", "sequences_per_seed=1", "seq_len=256", "entropy_sequences=0", "target.value=0.85",
+]  # fmt: skip
+
+
+def search(results: Path, sampler: str, seeds: list[int], num_trials: int) -> RunFolder:
+    """Searches of a small difficulty study, one for every seed of the sampler."""
+    words = [f"search.sampler={sampler}", f"search.num_trials={num_trials}"]
+    data, path = read_study("difficulty_single", [*SMALL, *words])
+    data["grid"] = {"search.seed": seeds}
+    folder = RunFolder.create(results, sampler)
+    points = expand(data, DifficultyStudy, str(path))
+    resolved = points[0].study.model_dump(mode="json", exclude_none=True)
+    folder.write_text("study.yaml", dump_yaml({**resolved, "grid": data["grid"]}))
+    storage = open_journal(folder)
+    for point in points:
+        study = point.study
+        space = study.search_space.to_optuna()
+        asked = load_runner("difficulty").objective(study)
+        proposer = make_sampler(study.search, space, study.target.value)
+        arm = open_arm(
+            folder, storage, f"{point.label} mean", study.search, proposer, space,
+            asked.cell, asked.score,
+        )  # fmt: skip
+        run_source(SearchedCells(folder, [arm]), folder)
+    return folder
+
+
+def run_source(source: SearchedCells, folder: RunFolder) -> None:
+    """What Tune does with a source, one trial at a time."""
+    number = 0
+    while isinstance(config := source.suggest(str(number)), dict):
+        for cell in config["cells"]:
+            run_durably(Cell(**cell), folder, Limits(max_failures=0))
+        source.on_trial_complete(str(number), {}, error=False)
+        number += 1
+
+
+def grid_of_cells(results: Path, name: str, values: dict[int, dict[str, Any]]) -> RunFolder:
+    """Finished cells of a grid over seeds, with the results given."""
+    folder = RunFolder.create(results, name)
+    folder.write_text("study.yaml", dump_yaml({"kind": "function", "question": name}))
+    for seed, result in values.items():
+        cell = Cell("function", {"study": name, "seed": seed}, {"seed": seed}, "code")
+        folder.save_cell(cell, result, 1.0)
+    return folder
