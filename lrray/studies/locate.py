@@ -66,5 +66,5 @@ def find_beside(reference: str, study: Path) -> Path:
             return place
     raise LrrayError(
         str(study), f"names {reference!r}, which is not there",
-        fix=f"put it at {places[0]} or {places[1]}",
+        fix="put it at " + " or ".join(dict.fromkeys(map(str, places[:2]))),
     )  # fmt: skip
