@@ -17,6 +17,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("lrray needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --constraint constraints.txt --editable .
+	@echo "compiling the sampler and the likelihood"
+	@$(BIN)/python -c "import lrray.gssm; lrray.gssm.compile_kernels()"
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -3,4 +3,14 @@
 from lrray.gssm.graph import GraphConfig, NodeConfig
 from lrray.gssm.model import GSSM, MonteCarloNLL
 
-__all__ = ["GSSM", "GraphConfig", "MonteCarloNLL", "NodeConfig"]
+__all__ = ["GSSM", "GraphConfig", "MonteCarloNLL", "NodeConfig", "compile_kernels"]
+
+
+def compile_kernels() -> None:
+    """Compiles the sampler and the likelihood into the cache, so that no first run waits for it."""
+    nodes = [
+        {"name": "Z1", "state_dim": 2, "alpha": 0.5},
+        {"name": "X", "state_dim": 2, "alpha": 0.5, "parents": ["Z1"], "observed": True},
+    ]
+    gssm = GSSM.from_config({"nodes": nodes}, seed=0)
+    gssm.nll(gssm.sample(2, 4))
