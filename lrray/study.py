@@ -66,15 +66,16 @@ def study(
     from lrray.studies.kinds import known_kinds, load_kind
     from lrray.studies.spec import read_study, study_kind
 
-    extra = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
-    data, path = read_study(name, [*(overrides or []), *extra])
+    tracking = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
+    words = [*(overrides or []), *tracking]
+    data, path = read_study(name, words)
     kind = study_kind(data, path, known_kinds())
     module = load_kind(kind)
     points = expand(data, module.Study, str(path))
     if hasattr(module, "check"):
         module.check([point.study for point in points], str(path), out / path.stem / "data")
     request = Request(
-        given=" ".join([name, *(overrides or [])]),
+        given=" ".join([name, *words]),
         name=path.stem,
         kind=kind,
         grid=data.get("grid"),
