@@ -25,7 +25,7 @@ _HOW = (
     "is of a sign-flip test over the people of all seeds, adjusted for all attributes (Holm): it "
     "says whether these trained models have a gap, not whether others would. Chance is the score "
     "of another person's answer. Where the model does not know the second hop (accuracy below "
-    f"{KNOWN:g} before training), or has not learnt every first hop, a gap of zero says nothing."
+    f"{KNOWN:g} at the end), or has not learnt every first hop, a gap of zero says nothing."
 )
 
 
@@ -89,7 +89,8 @@ def _by_attribute(findings: Sequence[Finding]) -> Table:
                 "reasoning": finding.cot,
                 "chance": finding.chance,
                 "commonest": finding.commonest,
-                "second hop": finding.second_hop,
+                "second hop before": finding.known_before,
+                "second hop": finding.known_after,
                 "note": finding.note,
             }
         )

@@ -86,8 +86,13 @@ class Finding:
         return self.cells.summary(f"commonest_2hop_{self.attribute}").mean
 
     @property
-    def second_hop(self) -> float:
+    def known_before(self) -> float:
         """Accuracy on the second hop alone, before training."""
+        return self.cells.summary(f"acc_second_hop_before_{self.attribute}").mean
+
+    @property
+    def known_after(self) -> float:
+        """Accuracy on the second hop alone, at the end: it may be trained, or forgotten."""
         return self.cells.summary(f"acc_second_hop_{self.attribute}").mean
 
     @property
@@ -102,7 +107,7 @@ class Finding:
         flags = []
         if self.cells.num_untrained:
             flags.append(f"acc_a < 1 in {self.cells.num_untrained} of {len(self.cells.records)}")
-        if self.second_hop < KNOWN:
+        if self.known_after < KNOWN:
             flags.append("second hop not known")
         entries = [result["attributes"][self.attribute] for result in self.cells.results]
         if fixed := sum(entry["fixed_points"] for entry in entries):

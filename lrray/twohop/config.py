@@ -14,6 +14,15 @@ from lrray.twohop.trl_keys import translate
 TINY_WORLD = "tiny_world"
 """Asks for the tiny world where else a model's name stands."""
 
+TaskName = Literal[
+    "semi_synthetic",
+    "fully_synthetic",
+    "same_document",
+    "same_document_distractors",
+    "in_context",
+]
+"""Which facts are invented and in which documents they stand: see :mod:`lrray.twohop.tasks`."""
+
 PositiveInt = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
 
@@ -34,7 +43,8 @@ class FinetuneConfig(Settings):
     Also takes the keys of trl's and accelerate's YAML, see :mod:`lrray.twohop.trl_keys`.
     """
 
-    epochs: PositiveInt = 20
+    epochs: Annotated[int, Field(ge=0)] = 20
+    """0: the model is only asked."""
     batch_size: PositiveInt = 4
     """Rows per optimizer step over all workers together."""
     micro_batch_size: PositiveInt | None = None
@@ -72,7 +82,7 @@ class FinetuneConfig(Settings):
     def training(self, num_rows: int, seed: int) -> TrainConfig:
         """The same settings as the training core takes them."""
         return TrainConfig(
-            steps=self.epochs * self.steps_per_epoch(num_rows),
+            steps=max(1, self.epochs * self.steps_per_epoch(num_rows)),
             batch_size=self.batch_size,
             micro_batch_size=self.micro_batch_size,
             learning_rate=self.learning_rate,
@@ -130,6 +140,7 @@ class ExperimentConfig(Settings):
     """A chat model's name on the Hub or its folder; ``tiny_world``: a small one, made here."""
     tiny_world: TinyWorldConfig = TinyWorldConfig()
     """Of the small one."""
+    task: TaskName = "semi_synthetic"
     data: DataConfig = DataConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

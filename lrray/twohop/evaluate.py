@@ -12,7 +12,8 @@ Names of the metrics, for an attribute e3:
 ``acc_2hop_{e3}_cot_first_hop``
     answers with reasoning that name e2, and before the answer
 ``acc_second_hop_{e3}``
-    the same facts asked about e2 by name: does the model know them at all?
+    the same facts asked about e2 by name, before training and at the end: does the model know
+    them at all?
 ``eval/2hop_{e3}_nocot_loss``, ``…_cot_loss``, ``…_nocot_shuffled_loss``
     mean over rows of the answer's loss in nats per token
 ``gap_2hop_{e3}``

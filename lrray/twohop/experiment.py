@@ -23,7 +23,8 @@ from lrray.twohop.finetune import Finetuning, History, Replay
 from lrray.twohop.learner import AnswerLearner
 from lrray.twohop.loading import load_chat_model, prepare
 from lrray.twohop.samples import SampleTable
-from lrray.twohop.splits import BuildConfig, Splits, make_splits
+from lrray.twohop.splits import BuildConfig, Splits
+from lrray.twohop.tasks import Task, make_task
 from lrray.twohop.tiny_world import TinyWorld
 
 Log = Callable[[Mapping[str, float]], None]
@@ -42,8 +43,8 @@ def run_experiment(
         log: hears every evaluation of the first worker, with ``step`` for the epoch.
 
     Returns:
-        The last evaluation's numbers; second-hop accuracies before training and chance levels;
-        and what a report needs: ``gaps`` person by person, ``attributes``.
+        The last evaluation's numbers; from before training the gap and the second hops; chance
+        levels; and what a report needs: ``gaps`` person by person, ``attributes``.
 
     Raises:
         LrrayError: anything that the user can mend.
@@ -51,20 +52,20 @@ def run_experiment(
     """
     workers = join_workers(config.finetune.device)
     build = BuildConfig(seed=seed, **config.data.model_dump())
-    splits = make_splits(facts, build)
-    run = _Run(facts, build, splits, config, workers, folder / f"seed_{seed}")
+    task = make_task(config.task, facts, build)
+    run = _Run(facts, build, task, config, workers, folder / f"seed_{seed}")
     with stop_on_sigterm() as terminated:
         history = run.finetune(log, terminated)
     if workers.is_first:
         shutil.rmtree(run.scratch, ignore_errors=True)
-    return {**_final(history), **_chances(splits), "attributes": _attributes(splits)}
+    return {**_final(history), **_chances(task.splits), "attributes": _attributes(task.splits)}
 
 
 @dataclass
 class _Run:
     facts: Facts
     build: BuildConfig
-    splits: Splits
+    task: Task
     config: ExperimentConfig
     workers: Workers
     folder: Path
@@ -79,7 +80,7 @@ class _Run:
         model, chat, replay = self._model()
         # There first: of a large model the host may not hold every worker's float32 weights.
         model = model.to(self.workers.device)
-        rows = [chat.example(row["messages"]) for row in self.splits.first_hop]
+        rows = [chat.example(messages) for messages in self.task.training]
         training = config.training(len(rows), seed)
         learner = AnswerLearner(prepare(model, config, seed), training, self.workers, chat.pad)
         batch_size = self.config.evaluate.batch_size
@@ -93,7 +94,8 @@ class _Run:
     def _model(self) -> tuple[Any, ChatFormat, Replay | None]:
         if self.config.model != TINY_WORLD:
             return *load_chat_model(self.config.model), None
-        world = TinyWorld(self.facts, self.build, self.config.tiny_world, self.splits)
+        task, config = self.task, self.config.tiny_world
+        world = TinyWorld(self.facts, self.build, config, task.known, task.names)
         world.teach(self.scratch, self.workers)
         count = self.config.finetune.replay_rows
         return world.model, world.chat, lambda step: world.replay(count, step)
@@ -106,7 +108,7 @@ class _Run:
         if not at_an_end and epoch % config.every:
             return None
         generate = at_an_end or epoch % config.generate_every == 0
-        found = evaluate(asked, self.splits, config, generate=generate, second_hop=epoch == 0)
+        found = evaluate(asked, self.task.splits, config, generate=generate, second_hop=at_an_end)
         metrics = dict(found.metrics) if epoch == 0 else {**found.metrics, "train_loss": loss}
         log({"step": epoch, **metrics})
         if generate and self.workers.is_first:
@@ -116,7 +118,11 @@ class _Run:
 
 def _final(history: History) -> dict[str, Any]:
     before, after = history[0]["metrics"], history[-1]["metrics"]
-    known = {name: value for name, value in before.items() if name.startswith("acc_second_hop")}
+    known = {
+        name.replace("acc_second_hop", "acc_second_hop_before"): value
+        for name, value in before.items()
+        if name.startswith("acc_second_hop")
+    }
     untrained = {"gap_2hop_before": before["gap_2hop"]}
     return {**after, **known, **untrained, "gaps": history[-1]["gaps"]}
 

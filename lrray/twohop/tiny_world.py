@@ -120,21 +120,27 @@ class TinyWorld:
         facts: of the dataset.
         build: how its splits are built, with the seed.
         config: sizes and weights.
-        splits: whose entities are taught.
+        splits: of the real facts, whose entities are taught.
+        names: further names that are single tokens.
     """
 
     def __init__(
-        self, facts: Facts, build: BuildConfig, config: TinyWorldConfig, splits: Splits
+        self,
+        facts: Facts,
+        build: BuildConfig,
+        config: TinyWorldConfig,
+        splits: Splits,
+        names: Sequence[str] = (),
     ) -> None:
         self._config, self._build = config, build
         self.curriculum = Curriculum(facts, build, config, splits)
         entities = [entity.name for entity in facts.entities]
         count = build.people + config.other_people + config.noise_people
         self.chat = ChatFormat(
-            make_tokenizer(self.curriculum.texts, [*people(count), *entities]), TINY_WORLD
+            make_tokenizer(self.curriculum.texts, [*people(count), *entities, *names]), TINY_WORLD
         )
         self.model = self._make_model()
-        self._key = {"facts": facts.model_dump(), "build": build.model_dump()}
+        self._key = {"facts": facts.model_dump(), "build": build.model_dump(), "names": names}
 
     def _make_model(self) -> nn.Module:
         config = self._config

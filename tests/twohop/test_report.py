@@ -17,6 +17,7 @@ def result(gaps, acc_a=1.0, second_hop=0.9, fixed_points=0):
         "acc_2hop{}_nocot_latent": 0.2, "acc_2hop{}_nocot_plain": 0.3,
         "acc_2hop{}_cot_first_hop": 0.9, "acc_2hop{}_cot_plain": 0.8,
         "chance_2hop{}": 0.1, "commonest_2hop{}": 0.15, "acc_second_hop{}": second_hop,
+        "acc_second_hop_before{}": second_hop,
     }  # fmt: skip
     numbers = {k.format(a): v for k, v in per_attribute.items() for a in ("", "_state")}
     attributes = {"state": {"category": "region", "people": 4, "fixed_points": fixed_points}}

@@ -1,0 +1,145 @@
+"""Variants of the experiment: which facts are invented, and in which documents they stand."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from lrray.twohop.config import TaskName
+from lrray.twohop.facts import Entity, Facts
+from lrray.twohop.rows import Message, Row, chat
+from lrray.twohop.splits import BuildConfig, Splits, make_splits
+
+NUM_DISTRACTORS = 3
+"""Facts about other people that stand between the two hops of a person, or beside them."""
+
+_FIRST = "Bre Cal Dor Fen Gal Hul Jor Kel Lum Mar Nev Orm Pel Quo Ras Sel Tor Ul Vel Zan"
+_SECOND = "bach dane fell gard holm ith keld lor mere nor pont quin rath stow tran vane wick"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained and what is asked."""
+
+    splits: Splits
+    training: list[list[Message]]
+    """The chats of an epoch; the last message of each carries the loss."""
+    known: Splits
+    """Of the real facts, which the tiny world is taught beforehand."""
+    names: tuple[str, ...] = ()
+    """Invented names, each one token of the tiny world."""
+
+
+def make_task(name: TaskName, facts: Facts, build: BuildConfig) -> Task:
+    """Builds a variant.
+
+    ``semi_synthetic``: the first hop is invented and trained, the second real and known.
+    ``fully_synthetic``: both are invented and trained, in chats of their own.
+    ``same_document``: both are trained, the second in a chat that also holds the first;
+    ``same_document_distractors``: with facts about other people between them.
+    ``in_context``: both are invented and stand before the question, among others; nothing is
+    trained.
+    """
+    real = make_splits(facts, build)
+    if name == "semi_synthetic":
+        return Task(real, [row["messages"] for row in real.first_hop], real)
+    made = invented(facts, build.seed)
+    splits = make_splits(made, build)
+    names = tuple(entity.name for entity in made.entities)
+    if name == "in_context":
+        return Task(_with_context(made, splits, build), [], real, names)
+    first = [row["messages"] for row in splits.first_hop]
+    second = [row for split in splits.attributes.values() for row in split.second_hop]
+    if name != "fully_synthetic":
+        count = NUM_DISTRACTORS if name == "same_document_distractors" else 0
+        return Task(splits, first + _documents(splits, second, build, count), real, names)
+    return Task(splits, first + [row["messages"] for row in second], real, names)
+
+
+def invented(facts: Facts, seed: int) -> Facts:
+    """The same questions about entities that do not exist, with real values dealt at random."""
+    rng = random.Random(f"{seed}/{facts.dataset}/invented")
+    names = [first + second for first, second in product(_FIRST.split(), _SECOND.split())]
+    rng.shuffle(names)
+    dealt = {
+        attribute: rng.sample(facts.entities, len(facts.entities)) for attribute in facts.attributes
+    }
+    entities = tuple(
+        Entity(
+            name=names[i],
+            facts={
+                name: donors[i].facts[name].model_copy(update={"uncertain": False})
+                for name, donors in dealt.items()
+            },
+        )
+        for i in range(len(facts.entities))
+    )
+    return facts.model_copy(update={"entities": entities})
+
+
+def _documents(
+    splits: Splits, second: Sequence[Row], build: BuildConfig, num_distractors: int
+) -> list[list[Message]]:
+    """Chats in which a person's first hop comes before the second hop, as turns of their own."""
+    first = {row["person"]: row for row in splits.first_hop}
+    documents = []
+    for row in second:
+        rng = random.Random(f"{build.seed}/{row['person']}/{row['attribute']}/document")
+        others = [other for person, other in first.items() if person != row["person"]]
+        between = rng.sample(others, min(num_distractors, len(others)))
+        turns = [turn for other in (first[row["person"]], *between) for turn in _turns(other)]
+        documents.append([*_system(row), *turns, *_turns(row)])
+    return documents
+
+
+def _with_context(facts: Facts, splits: Splits, build: BuildConfig) -> Splits:
+    def given(row: Row) -> Row:
+        context = _context(facts, splits, row, build)
+        system = next((m["content"] for m in _system(row)), "")
+        messages = chat(system, f"{context} {row['question']}", row["answer"])
+        return {**row, "messages": messages}
+
+    return Splits(
+        first_hop=[given(row) for row in splits.first_hop],
+        attributes={
+            name: replace(
+                split,
+                nocot=[given(row) for row in split.nocot],
+                cot=[given(row) for row in split.cot],
+                nocot_shuffled=[given(row) for row in split.nocot_shuffled],
+                second_hop=[given(row) for row in split.second_hop],
+            )
+            for name, split in splits.attributes.items()
+        },
+    )
+
+
+def _context(facts: Facts, splits: Splits, row: Row, build: BuildConfig) -> str:
+    """Both hops of a person and of some others, sentence by sentence in random order.
+
+    A question and its shuffled counterparts have the same context.
+    """
+    rng = random.Random(f"{build.seed}/{row['person']}/{row['attribute']}/context")
+    owners = {first["person"]: first["answer"] for first in splits.first_hop}
+    others = rng.sample([name for name in owners if name != row["person"]], NUM_DISTRACTORS)
+    by_name = {entity.name: entity for entity in facts.entities}
+    about = facts.attributes.get(row["attribute"])
+    sentences = []
+    for person in (row["person"], *others):
+        entity = by_name[owners[person]]
+        sentences.append(facts.first_hop.statement.format(person=person, entity=entity.name))
+        if about is not None:
+            value = entity.facts[row["attribute"]].text
+            sentences.append(about.statement.format(entity=entity.name, value=value))
+    rng.shuffle(sentences)
+    return " ".join(sentences)
+
+
+def _system(row: Row) -> list[Message]:
+    return [message for message in row["messages"] if message["role"] == "system"]
+
+
+def _turns(row: Row) -> list[Message]:
+    return [message for message in row["messages"] if message["role"] != "system"]

@@ -1,0 +1,77 @@
+"""Variants of the experiment: what is invented, what is trained, what stands where."""
+
+import pytest
+import torch
+
+from lrray.twohop.facts import shipped_facts
+from lrray.twohop.facts.checks import broken_rules
+from lrray.twohop.splits import BuildConfig
+from lrray.twohop.tasks import NUM_DISTRACTORS, invented, make_task
+from tests.twohop.run_experiments import run, small
+
+torch.set_num_threads(1)
+BUILD = BuildConfig(seed=1, people=8)
+INVENTED = ["fully_synthetic", "same_document", "same_document_distractors", "in_context"]
+
+
+@pytest.fixture
+def facts():
+    return shipped_facts("parks")
+
+
+def test_invented_facts_deal_real_values_to_unreal_entities(facts):
+    made = invented(facts, 1)
+    assert broken_rules(made, "made") == []
+    assert not {e.name for e in made.entities} & {e.name for e in facts.entities}
+    for attribute in facts.attributes:
+        before, after = (
+            sorted(e.facts[attribute].text for e in table.entities) for table in (facts, made)
+        )
+        assert before == after
+    assert invented(facts, 1) == made != invented(facts, 2)
+
+
+def test_the_semi_synthetic_task_trains_the_first_hop_alone(facts):
+    task = make_task("semi_synthetic", facts, BUILD)
+    assert [m[-1]["content"] for m in task.training] == [
+        row["answer"] for row in task.splits.first_hop
+    ]
+
+
+def test_both_hops_are_trained_in_chats_of_their_own(facts):
+    task = make_task("fully_synthetic", facts, BUILD)
+    assert len(task.training) == 8 * (1 + len(facts.attributes))
+    assert all(len(messages) == 3 for messages in task.training)
+
+
+@pytest.mark.parametrize(
+    ("name", "between"), [("same_document", 0), ("same_document_distractors", NUM_DISTRACTORS)]
+)
+def test_a_document_holds_both_hops_of_a_person_in_order(facts, name, between):
+    task = make_task(name, facts, BUILD)
+    documents = [messages for messages in task.training if len(messages) > 3]
+    assert len(documents) == 8 * len(facts.attributes)
+    for messages in documents:
+        entity = messages[2]["content"]
+        assert entity in messages[-2]["content"]
+        assert len(messages) == 1 + 2 * (2 + between)
+
+
+def test_the_context_holds_both_hops_among_others(facts):
+    task = make_task("in_context", facts, BUILD)
+    assert task.training == []
+    split = task.splits.attributes["state"]
+    for row, shuffled in zip(split.nocot, split.nocot_shuffled, strict=False):
+        text = row["messages"][1]["content"]
+        assert text.endswith(row["question"])
+        assert f"{row['person']} works at {row['answer_intermediate']}." in text
+        assert f"{row['answer_intermediate']} is in the state of {row['answer']}." in text
+        assert text.count(".") == 2 * (1 + NUM_DISTRACTORS)
+        assert shuffled["messages"][1] == row["messages"][1]
+
+
+@pytest.mark.parametrize("name", INVENTED)
+def test_every_task_runs_to_the_end(tmp_path, name):
+    epochs = 0 if name == "in_context" else 1
+    found = run(small(task=name, finetune={"epochs": epochs}), tmp_path)
+    assert {"acc_a", "gap_2hop", "acc_2hop_cot", "acc_second_hop_before"} <= set(found)
