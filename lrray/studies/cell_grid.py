@@ -84,10 +84,12 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, An
     else:
         left = sum(point.study.search.num_trials for point in points)
         rows |= {"trials": left}
-    mean = sum(seconds) / len(seconds) if seconds else None
+    cores = study.resources.cpu * study.resources.workers
+    guess = study.resources.cell_minutes
+    mean = sum(seconds) / len(seconds) if seconds else guess and 60 * guess
     return {
         **rows,
-        "core_seconds": None if mean is None else left * mean * study.resources.cpu,
+        "core_seconds": None if mean is None else left * mean * cores,
         "cell_seconds": None if mean is None else left * mean,
     }
 

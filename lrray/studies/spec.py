@@ -53,6 +53,8 @@ class Resources(Settings):
     """Processes per cell; above 1 the cell trains in parallel, each worker with its own CPUs."""
     max_failures: Annotated[int, Field(ge=0)] = 1
     """Times a cell that raised is tried again before it counts as failed."""
+    cell_minutes: Annotated[float, Field(gt=0)] | None = None
+    """How long a cell is expected to take; for ``--plan`` until a first one has run."""
     price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = None
     """For the cost in ``--plan``."""
 
