@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lrray.compare_command import compare
+from lrray.data_command import app as data
 from lrray.study import run_app, study
 from lrray.sweep import app as sweep
 from lrray.twohop_command import app as twohop
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(study)
 app.command()(compare)
+app.add_typer(data, name="data")
 app.add_typer(sweep, name="sweep")
 app.add_typer(twohop, name="twohop")
 

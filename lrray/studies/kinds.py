@@ -1,7 +1,9 @@
 """The kinds of study, by the ``kind:`` of a study file.
 
 A kind is a module that offers ``Study`` (its settings), ``CODE`` (the modules its results depend
-on) and ``run_cell(settings, context)``; a *runner* plans, runs and shows a study of that kind.
+on) and ``run_cell(settings, context)``; it may offer ``check(studies, where, data_folder)`` for
+what takes heavy imports or files to check before any work. A *runner* plans, runs and shows a study
+of that kind.
 Modules load when they are used, so that light cells stay light.
 """
 
@@ -32,6 +34,8 @@ class CellContext:
     """A folder of its own that outlives the worker; a cell continues from what it finds there."""
     shared: Path
     """A folder that all cells of the run share, for data that several of them need."""
+    data: Path
+    """A folder that all runs of the study share: what ``lrray data make`` wrote."""
     log: Callable[[Mapping[str, float]], None]
     """Adds a point to the cell's curves, e.g. ``{"step": 100, "loss_bits": 2.1}``."""
 

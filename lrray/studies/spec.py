@@ -170,9 +170,21 @@ def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any]
             values = values if isinstance(values, list | dict) else [values]
             data = {**data, "grid": {**data["grid"], axis: values}}
     for key in ("search_space", "pairs"):
-        if isinstance(data.get(key), str):
-            data[key] = load_yaml(find_beside(data[key], path))
+        if key in data:
+            data[key] = _with_files_read(data[key], path)
     return data, path
+
+
+def _with_files_read(value: Any, study: Path) -> Any:
+    """What a file holds, for the file's name; also inside a mapping of names to files."""
+    if isinstance(value, str):
+        return load_yaml(find_beside(value, study))
+    if isinstance(value, dict):
+        return {
+            k: load_yaml(find_beside(v, study)) if isinstance(v, str) else v
+            for k, v in value.items()
+        }
+    return value
 
 
 def _replaces_axis(data: dict[str, Any], word: str) -> bool:

@@ -3,8 +3,11 @@
 ::
 
     kind: train
-    pairs: studies/pairs/four_latents_gzip.yaml   # or results/difficulty/<run>/pairs.yaml
+    pairs:                                        # one file, or several by names of one's choice
+      gzip: studies/pairs/four_latents_gzip.yaml  # or results/difficulty/<run>/pairs.yaml
+      entropy: studies/pairs/four_latents_entropy.yaml
     grid:
+      pair_set: [gzip, entropy]
       pair: [easy_to_infer, easy_to_predict]
       seed: {start: 0, stop: 6}
     model: {type: llama, hidden_size: 64, num_hidden_layers: 2}
@@ -14,16 +17,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lrray.config import Problem, parse
 from lrray.difficulty.compressors import COMPRESSORS
-from lrray.errors import did_you_mean
+from lrray.errors import LrrayError, did_you_mean
 from lrray.gssm import GSSM, GraphConfig
 from lrray.models.config import ModelConfig
+from lrray.studies.data import needed_data, task
+from lrray.studies.identity import digest
 from lrray.studies.kinds import CellContext
 from lrray.studies.spec import CellStudy
 from lrray.training.config import TrainConfig
@@ -56,10 +62,14 @@ class Study(CellStudy):
     """A training study; every cell trains one model."""
 
     kind: Literal["train"]
-    pairs: Pairs
-    """The ``pairs.yaml`` of a difficulty study, by path or written out."""
+    pairs: Annotated[dict[str, Pairs], Field(min_length=1)]
+    """Files as a difficulty study writes them (``pairs.yaml``): one, or several by name."""
+    pair_set: str | None = None
+    """Which of the files, often an axis of the grid; default: the first."""
     pair: str = "easy_to_infer"
     """Which of its pairs; usually an axis of the grid."""
+    graph: GraphConfig | None = None
+    """The graph that the pairs must be of; None: whichever their file names."""
     graph_seed: Annotated[int, Field(ge=0)] | None = None
     """Kernel draw; default: the pair's own seed, or the cell's ``seed``."""
     model: ModelConfig = ModelConfig()
@@ -68,22 +78,58 @@ class Study(CellStudy):
     compressors: tuple[str, ...] = ()
     """Compressors measured on the held-out set, in bits per token."""
 
+    @field_validator("pairs", mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        one_file = isinstance(data, Mapping) and ("graph" in data or "pairs" in data)
+        return {"given": data} if one_file else data
+
     @model_validator(mode="after")
     def _check(self) -> Study:
-        names = [pair.name for pair in self.pairs.pairs]
+        if self.pair_set is not None and self.pair_set not in self.pairs:
+            fix = did_you_mean(self.pair_set, self.pairs)
+            raise Problem("must name one of pairs", at="pair_set", got=self.pair_set, fix=fix)
+        names = [pair.name for pair in self.chosen_pairs.pairs]
         if self.pair not in names:
             fix = did_you_mean(self.pair, names)
             raise Problem("must name a pair of the pairs file", at="pair", got=self.pair, fix=fix)
+        if self.graph is not None and not _same_but_alphas(self.graph, self.chosen_pairs.graph):
+            raise Problem(
+                "must be the graph of the pairs file, alphas aside", at="graph",
+                fix="search pairs for this graph, or give the other one's",
+            )  # fmt: skip
         for i, name in enumerate(self.compressors):
             if name not in ("zlib", *COMPRESSORS):
                 fix = did_you_mean(name, ["zlib", *COMPRESSORS])
                 raise Problem("unknown compressor", at=f"compressors[{i}]", got=name, fix=fix)
+        self._check_resources()
         return self
+
+    def _check_resources(self) -> None:
+        workers = self.resources.workers
+        for name in ("batch_size", "eval_sequences"):
+            size = getattr(self.train, name)
+            if size % workers:
+                raise Problem(
+                    f"must be divisible by resources.workers, {workers}", at=f"train.{name}",
+                    got=size, fix="change one of the two",
+                )  # fmt: skip
+        if self.train.device == "cuda" and not self.resources.gpu:
+            raise Problem(
+                "device cuda needs resources.gpu above 0", at="resources.gpu",
+                got=self.resources.gpu, fix="resources.gpu: 1, or train.device: cpu",
+            )  # fmt: skip
+
+    @property
+    def chosen_pairs(self) -> Pairs:
+        """The pairs file that the cell's pair comes from."""
+        return self.pairs[self.pair_set or next(iter(self.pairs))]
 
     def cell_settings(self) -> dict[str, Any]:
         """The graph with its alphas instead of the pairs file, and everything else."""
-        chosen = next(pair for pair in self.pairs.pairs if pair.name == self.pair)
-        graph = self.pairs.graph.with_alphas(chosen.alpha_X, chosen.alpha_Z)
+        pairs = self.chosen_pairs
+        chosen = next(pair for pair in pairs.pairs if pair.name == self.pair)
+        graph = pairs.graph.with_alphas(chosen.alpha_X, chosen.alpha_Z)
         return {
             "graph": graph.to_dict(),
             "graph_seed": self.graph_seed if self.graph_seed is not None else chosen.seed,
@@ -94,25 +140,52 @@ class Study(CellStudy):
         }
 
 
+def _same_but_alphas(one: GraphConfig, other: GraphConfig) -> bool:
+    return one.with_alphas(1, 1) == other.with_alphas(1, 1)
+
+
+def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
+    """Checks what needs heavy imports or files, before any work: each distinct thing once.
+
+    Args:
+        studies: the study at each of its points.
+        where: opens error lines, usually the file.
+        data_folder: where ``lrray data make`` puts the study's data files.
+
+    Raises:
+        LrrayError: a model's settings do not fit it or the data; a data file is damaged or of
+            other data.
+    """
+    from lrray.models.build import check_model
+
+    settings = [study.cell_settings() for study in studies]
+    seen = set()
+    for study, own in zip(studies, settings, strict=True):
+        vocab_size = study.chosen_pairs.graph.observed.state_dim
+        key = digest([own["model"], vocab_size, study.train.seq_len])
+        if key not in seen:
+            seen.add(key)
+            try:
+                check_model(study.model, vocab_size, study.train.seq_len)
+            except LrrayError as error:
+                got = {"got": error.got} if error.has_value else {}
+                place = f"{where}: {error.where}"
+                raise LrrayError(place, error.rule, fix=error.fix, **got) from None
+    for needed in needed_data(settings):
+        needed.check(data_folder)
+
+
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
     """Trains one model; returns its held-out loss, the bound and their difference, in bits."""
     # torch and transformers load only where a model is trained.
     from lrray.models.build import build_model
     from lrray.models.size import model_size
-    from lrray.training.dataset import write_dataset
     from lrray.training.loop import train
 
-    seed = settings["seed"]
-    own = settings["graph_seed"]
-    gssm = GSSM(parse(GraphConfig, settings["graph"], "graph"), seed if own is None else own)
-    config = _seeded(parse(TrainConfig, settings["train"], "train"), seed)
+    gssm, config = task(settings)
     model_config = parse(ModelConfig, settings["model"], "model")
     model = build_model(model_config, gssm.vocab_size, config.seq_len, config.model_seed)
-    dataset = None
-    if config.num_train_sequences is not None:
-        name = f"seed-{gssm.seed}-{config.data_seed}-{_digest(settings['graph'])}.h5"
-        dataset = context.shared / "data" / f"{config.num_train_sequences}-{config.seq_len}-{name}"
-        write_dataset(dataset, gssm, config.num_train_sequences, config.seq_len, config.data_seed)
+    dataset = next((data.found(context) for data in needed_data([settings])), None)
     began = time.perf_counter()
     trained = train(
         model, gssm, config, run_dir=context.checkpoint, dataset=dataset,
@@ -129,11 +202,6 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
         "tokens_per_s": config.num_steps * config.batch_size * config.seq_len
         / (time.perf_counter() - began),
     }  # fmt: skip
-
-
-def _seeded(config: TrainConfig, seed: int) -> TrainConfig:
-    names = ("data_seed", "model_seed", "shuffle_seed")
-    return config.model_copy(update={name: getattr(config, name) + seed for name in names})
 
 
 def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, float]:
@@ -156,9 +224,3 @@ def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:
         elif isinstance(value, int | float):
             flat[name] = value
     return flat
-
-
-def _digest(graph: Mapping[str, Any]) -> str:
-    from lrray.studies.identity import digest
-
-    return digest(graph)

@@ -140,6 +140,7 @@ def call(
     context = CellContext(
         checkpoint=folder.path / "checkpoints" / cell.id,
         shared=folder.path / "shared",
+        data=folder.path.parent / "data",
         log=log,
     )
     run_cell = load_kind(cell.kind).run_cell

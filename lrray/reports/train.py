@@ -1,0 +1,233 @@
+"""The report of a training study: is one kind of latents learnt better, at equal difficulty?
+
+Every seed is one kernel draw and one training run for each of the two pairs, so differences are
+taken seed by seed, tested by flipping their signs, and the tests of one run adjusted together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lrray.reports import grid
+from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.grid_figures import curves_figure, means_figure
+from lrray.reports.groups import SEED, Group, groups_of, label, mean_curve, varying
+from lrray.reports.run import Run
+from lrray.reports.train_figures import bars_figure
+from lrray.statistics import PairedDifference, Summary, holm, paired_difference, summarize
+from lrray.studies.identity import digest
+
+PAIR = "pair"
+METRIC = "excess_bits"
+MAX_TOLD = 4
+"""Comparisons that the answer spells out."""
+
+_NUMBERS = ("excess_bits", "loss_bits", "bound_bits", "accuracy", "num_parameters")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The two pairs of one setting: ``first`` minus ``second``, seed by seed."""
+
+    axes: dict[str, Any]
+    first: str
+    second: str
+    of_first: Summary
+    of_second: Summary
+    result: PairedDifference
+    p_adjusted: float
+    """After Holm, over all comparisons of the run."""
+
+    @property
+    def in_words(self) -> str:
+        """The difference with its interval, n and p."""
+        difference = self.result.difference
+        where = f"{label(self.axes)}: " if self.axes else ""
+        if difference.n < 2:
+            return f"{where}{difference.mean:+.3f} bits/token (one seed, no interval)"
+        return (
+            f"{where}{difference.mean:+.3f} bits/token "
+            f"(95 % interval {difference.low:+.3f} to {difference.high:+.3f}, n = {difference.n} "
+            f"seeds, permutation p = {self.result.p_value:.2g}, {self.p_adjusted:.2g} after Holm)"
+        )
+
+
+def answer(run: Run) -> str:
+    """Which of the two pairs has less excess loss, by how much, and how sure that is."""
+    compared = comparisons(groups_of(run))
+    if not compared:
+        return grid.answer(run)
+    first, second = (_spoken(name) for name in (compared[0].first, compared[0].second))
+    head = f"Excess loss of {first} minus that of {second}"
+    if len(compared) <= MAX_TOLD:
+        return f"{head}: {'; '.join(one.in_words for one in compared)}."
+    means = [one.result.difference for one in compared]
+    below = sum(difference.high < 0 for difference in means)
+    above = sum(difference.low > 0 for difference in means)
+    extremes = sorted(compared, key=lambda one: one.result.difference.mean)
+    return (
+        f"{head}: of {len(compared)} settings the 95 % interval lies below 0 in {below}, above 0 "
+        f"in {above}; from {extremes[0].in_words} to {extremes[-1].in_words}."
+    )
+
+
+def sections(run: Run) -> list[Section]:
+    """The comparison, learning curves, compressors where they were measured, all numbers."""
+    groups = groups_of(run)
+    compared = comparisons(groups)
+    if not compared:
+        return grid.sections(run)
+    table = Table(
+        "comparison", "Excess loss over the exact bound in bits/token, and its difference seed by "
+        "seed; p by sign flips, adjusted after Holm", [_comparison_row(one) for one in compared],
+    )  # fmt: skip
+    parts = [
+        Section("Comparison", _caution(compared), (table,), _excess_pictures(groups)),
+        *_curves(run, groups),
+        *_compression(groups),
+    ]
+    rows = [{**_plain(group.axes), **_summaries(group, _NUMBERS)} for group in groups]
+    caption = f"All {len(groups)} settings, means over seeds; losses in bits/token"
+    return [
+        *parts,
+        Section("All numbers", _bound_check(groups), (Table("numbers", caption, rows),)),
+    ]
+
+
+def comparisons(groups: list[Group]) -> list[Comparison]:
+    """The first two pairs compared at every setting that has finished cells of both."""
+    names = list(dict.fromkeys(g.axes[PAIR] for g in groups if PAIR in g.axes))
+    if len(names) < 2:
+        return []
+    first, second = sorted(names)[:2]
+    settings: dict[str, dict[str, Group]] = {}
+    for group in groups:
+        settings.setdefault(digest(_without_pair(group)), {})[group.axes.get(PAIR, "")] = group
+    found = []
+    for both in settings.values():
+        if first in both and second in both:
+            one, other = _by_seed(both[first]), _by_seed(both[second])
+            seeds = [seed for seed in one if seed in other]
+            if seeds:
+                a, b = [one[s] for s in seeds], [other[s] for s in seeds]
+                found.append((both[first], a, b, paired_difference(a, b)))
+    return _adjusted(found, first, second, varying(groups))
+
+
+def _adjusted(
+    found: list[tuple[Group, list[float], list[float], PairedDifference]],
+    first: str,
+    second: str,
+    axes: dict[str, list[Any]],
+) -> list[Comparison]:
+    p_values = holm([result.p_value for *_, result in found])
+    return [
+        Comparison(
+            axes={k: v for k, v in _without_pair(group).items() if k in axes},
+            first=first, second=second, of_first=summarize(a), of_second=summarize(b),
+            result=result, p_adjusted=p,
+        )
+        for (group, a, b, result), p in zip(found, p_values, strict=True)
+    ]  # fmt: skip
+
+
+def _without_pair(group: Group) -> dict[str, Any]:
+    return {name: value for name, value in group.axes.items() if name != PAIR}
+
+
+def _by_seed(group: Group) -> dict[Any, float]:
+    return {
+        record["settings"][SEED]: float(record["result"][METRIC])
+        for record in group.records
+        if METRIC in record["result"] and not isinstance(record["settings"][SEED], list)
+    }
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _comparison_row(one: Comparison) -> Row:
+    difference = one.result.difference
+    return {
+        **_plain(one.axes),
+        _spoken(one.first): one.of_first,
+        _spoken(one.second): one.of_second,
+        "difference": difference,
+        "95 % from": None if difference.n < 2 else difference.low,
+        "to": None if difference.n < 2 else difference.high,
+        "p": one.result.p_value if difference.n > 1 else None,
+        "p after Holm": one.p_adjusted if difference.n > 1 else None,
+    }
+
+
+def _caution(compared: list[Comparison]) -> str:
+    """What this number of seeds can show at best."""
+    fewest = min(one.result.difference.n for one in compared)
+    least = min(1.0, 2.0 ** (1 - fewest) * len(compared))
+    return (
+        "Below 0: the first kind is learnt better. Differences pair the runs of one seed; seeds "
+        f"vary the kernel draw, the data and the initial weights together. With {fewest} seeds and "
+        f"{len(compared)} comparisons the smallest p that Holm's adjustment leaves is {least:.2g}."
+    )
+
+
+def _excess_pictures(groups: list[Group]) -> tuple[Picture, ...]:
+    shown = [group for group in groups if group.values(METRIC)]
+    caption = "Excess loss over the exact bound [bits/token]: mean ± one standard error over seeds."
+    return (Picture("excess", caption, lambda: means_figure(shown, METRIC)),)
+
+
+def _curves(run: Run, groups: list[Group]) -> list[Section]:
+    curves = [
+        (group, mean_curve([_curve(run, r["id"]) for r in group.records])) for group in groups
+    ]
+    known = [(group, curve) for group, curve in curves if curve is not None]
+    if not known:
+        return []
+    caption = "Excess loss [bits/token] over training steps: mean over seeds, band ± one s.e."
+    picture = Picture("learning_curves", caption, lambda: curves_figure(known, METRIC))
+    return [Section("Learning curves", pictures=(picture,))]
+
+
+def _curve(run: Run, cell_id: str) -> list[tuple[float, float]]:
+    points = run.metrics(cell_id)
+    return [(point["step"], point[METRIC]) for point in points if METRIC in point]
+
+
+def _compression(groups: list[Group]) -> list[Section]:
+    first = groups[0].records[0]["result"]
+    fixed = ("loss_bits", "bound_bits", "excess_bits")
+    names = [name for name in first if name.endswith("_bits") and name not in fixed]
+    if not names:
+        return []
+    shown = ("bound_bits", "loss_bits", *names)
+    rows = [{**_plain(group.axes), **_summaries(group, shown)} for group in groups]
+    caption = "Bits per token on the held-out set: exact bound, trained model, compressors"
+    table = Table("compression", caption, rows)
+    picture = Picture(
+        "compression", f"{caption}; bars are means, whiskers one standard error over seeds.",
+        lambda: bars_figure(groups, shown),
+    )  # fmt: skip
+    return [Section("Compression", tables=(table,), pictures=(picture,))]
+
+
+def _summaries(group: Group, names: tuple[str, ...]) -> dict[str, Summary | None]:
+    return {name: group.summary(name) for name in names if group.values(name)}
+
+
+def _plain(axes: dict[str, Any]) -> Row:
+    return {k: v if isinstance(v, str | int | float) else str(v) for k, v in axes.items()}
+
+
+def _bound_check(groups: list[Group]) -> str:
+    """Whether any model seems to beat the bound, which none can."""
+    results = [record["result"] for group in groups for record in group.records]
+    scores = [r[METRIC] / r["excess_se_bits"] for r in results if r.get("excess_se_bits")]
+    if not scores:
+        return ""
+    return (
+        f"The lowest excess of {len(scores)} cells lies {min(scores):.1f} of its own standard "
+        "errors above 0; no model can be below the bound but by chance."
+    )
