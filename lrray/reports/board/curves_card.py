@@ -6,8 +6,8 @@ from typing import Any
 
 from nicegui import ui
 
-from lrray.reports.board.index import Row
 from lrray.reports.board.live import LiveRun
+from lrray.reports.groups import by_interest, label
 
 MOST_CURVES = 12
 """Curves drawn at once."""
@@ -49,8 +49,9 @@ class CurvesCard:
         files = {cell_id: self._live.curves.of(cell_id) for cell_id in shown}
         self._offer([name for file in files.values() if file for name in file.names])
         metric = str(self._metric.value or "")
+        labels = self._labels(shown)
         series = [
-            {"name": self._label(cell_id), "points": file.curve(metric)}
+            {"name": labels[cell_id], "points": file.curve(metric)}
             for cell_id, file in files.items()
             if file is not None
         ]
@@ -63,28 +64,25 @@ class CurvesCard:
             self._chart.update()
 
     def _offer(self, names: list[str]) -> None:
-        options = list(dict.fromkeys(names))
+        options = by_interest(names, self._live.index.columns)
         if options != self._metric.options:
             kept = self._metric.value if self._metric.value in options else None
             self._metric.set_options(options, value=kept or (options[0] if options else None))
 
-    def _label(self, cell_id: str) -> str:
-        row = self._live.index.row(cell_id)
-        return label_of(row, self._live.index.axes) if row else cell_id[:8]
-
-
-def label_of(row: Row, axes: list[str]) -> str:
-    """``model.hidden_size=8 seed=0`` for a row, in short words."""
-    words = [
-        f"{axis.rpartition('.')[2]}={_shorten(row[axis])}"
-        for axis in axes
-        if row.get(axis) is not None
-    ]
-    return " ".join(words) or str(row["id"])[:8]
-
-
-def _shorten(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    def _labels(self, cell_ids: list[str]) -> dict[str, str]:
+        """Names of lines: the axes in which these cells differ."""
+        rows = {cell_id: self._live.index.row(cell_id) or {} for cell_id in cell_ids}
+        differ = [
+            axis
+            for axis in self._live.index.axes
+            if len({row.get(axis) for row in rows.values()}) > 1
+        ]
+        named = {
+            cell_id: label({axis: row[axis] for axis in differ if row.get(axis) is not None})
+            for cell_id, row in rows.items()
+            if any(row.get(axis) is not None for axis in differ)
+        }
+        return {cell_id: named.get(cell_id, cell_id[:8]) for cell_id in cell_ids}
 
 
 def _note(shown: int, available: int, asked: int, found: int) -> str:
@@ -103,7 +101,7 @@ def _options(series: list[dict[str, Any]], metric: str, log: bool) -> dict[str, 
         "animation": False,
         "color": COLORS,
         "grid": {"left": 64, "right": 22, "top": 70, "bottom": 48},
-        "legend": {"type": "scroll", "top": 4, "itemWidth": 16, "itemHeight": 8},
+        "legend": {"type": "scroll", "top": 4, "itemWidth": 16, "itemHeight": 14},
         "tooltip": {"trigger": "axis", "confine": True, "order": "valueAsc"},
         "toolbox": {"right": 0, "bottom": 0, "feature": {"saveAsImage": {"name": metric}}},
         "dataZoom": [{"type": "inside"}],
