@@ -12,7 +12,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="[NAME=]RUN...",
-        help="A run's results folder, a folder of W&B runs, or wandb:entity/project/sweep.",
+        help="A run's or study's results folder, W&B run folders, or wandb:entity/project/sweep.",
     ),
 ]
 

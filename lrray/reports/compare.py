@@ -16,7 +16,7 @@ import pandas as pd
 
 from lrray.errors import LrrayError
 from lrray.reports.contour_error import common_task, contour_errors, contour_of, measures_contour
-from lrray.reports.run import Run
+from lrray.reports.run import Run, newest_runs
 from lrray.reports.traces import ALPHAS, ContourTask, Goal, Trace, named, read_traces
 from lrray.statistics import holm, paired_difference, summarize
 from lrray.studies.folder import DONE
@@ -78,8 +78,16 @@ def compare(
 def _name_and_place(source: str) -> tuple[str, str]:
     name, equals, place = source.partition("=")
     if equals and name and not Path(source).exists():
-        return name, place
-    return "/".join(Path(source).parts[-2:]), source
+        return name, _newest(place)
+    place = _newest(source)
+    return "/".join(Path(place).parts[-2:]), place
+
+
+def _newest(place: str) -> str:
+    """The newest run, where a study's folder is given."""
+    path = Path(place)
+    is_study = not (path / "study.yaml").exists() and any(path.glob("*/study.yaml"))
+    return str(newest_runs(path)[0].path) if is_study else place
 
 
 def _curves(traces: Iterable[Trace]) -> pd.DataFrame:

@@ -69,6 +69,7 @@ def _draw(comparison: Comparison, folder: Path) -> Path:
             panels[2].set(xlabel="evaluations", ylabel="contour error [ln alpha]")
             panels[2].set_yscale("log")
         panels[0].legend(fontsize=8)
+        panels[0].set_title("mean ± standard error over searches", loc="left", fontsize=9)
         return save(drawn, folder, "compare")
 
 

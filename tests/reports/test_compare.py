@@ -89,6 +89,8 @@ def test_two_runs_are_compared_seed_by_seed(searched):
     assert comparison.series["searches"].tolist() == [2, 2]
     best = {name: [t.best()[-1] for t in read_traces(str(p))] for name, p in searched.items()}
     expected = paired_difference(best["level_set"], best["random"])
+    by_study = compare([f"{name}={path.parent}" for name, path in searched.items()])
+    assert by_study.curves.equals(comparison.curves)
     row = comparison.paired.set_index("number").loc["best"]
     assert (row["a"], row["b"], row["pairs"]) == ("level_set", "random", 2)
     assert row["difference"] == expected.difference.mean
