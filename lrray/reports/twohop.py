@@ -44,7 +44,8 @@ def answer(run: Run) -> str:
         f"Over {len(findings)} attributes the gap is {in_words(gap)} nats per token, and positive "
         f"beyond chance for {significant} of them; right are {cot:.0%} of answers after reasoning "
         f"and {nocot:.0%} at once, where another person's answer is right in "
-        f"{_mean([f.chance for f in findings]):.0%}."
+        f"{_mean([f.chance for f in findings]):.0%} and the commonest one in "
+        f"{_mean([f.commonest for f in findings]):.0%}."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lrray.reports.run import Run
 from lrray.reports.style import COLORS, figure
@@ -21,6 +22,11 @@ _ACCURACIES = {
     "both hops, reasoning": "acc_2hop_cot",
     "both hops, at once": "acc_2hop_nocot",
 }
+
+_CHANCES = (
+    ("commonest_2hop", "always the commonest", "--"),
+    ("chance_2hop", "another person's", ":"),
+)
 
 
 def gaps_figure(findings: Sequence[Finding]) -> Figure:
@@ -49,11 +55,13 @@ def curves_figure(cells: Sequence[Cells], run: Run) -> Figure:
         _draw(left, {title: mean_curve(cells, run, name) for title, name in _LOSSES.items()})
         left.set(xlabel="epoch", ylabel="answer loss [nats/token]")
         _draw(right, {title: mean_curve(cells, run, name) for title, name in _ACCURACIES.items()})
-        chances = [result["chance_2hop"] for each in cells for result in each.results]
-        right.axhline(sum(chances) / len(chances), color="black", ls=":", label="chance")
+        for name, title, style in _CHANCES:
+            levels = [result[name] for each in cells for result in each.results]
+            right.axhline(sum(levels) / len(levels), color="black", lw=1, ls=style, label=title)
         right.set(xlabel="epoch", ylabel="accuracy", ylim=(-0.02, 1.02))
         for axes in (left, right):
             axes.legend(fontsize=8)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return drawn
 
 

@@ -71,7 +71,7 @@ def test_the_answer_is_one_sentence_with_numbers(make_run):
     assert answer(run) == (
         "Over 1 attributes the gap is 0.45 (n = 1) nats per token, and positive beyond chance for "
         "1 of them; right are 80% of answers after reasoning and 20% at once, where another "
-        "person's answer is right in 10%."
+        "person's answer is right in 10% and the commonest one in 15%."
     )
 
 
