@@ -18,7 +18,11 @@ from lrray.statistics import Summary
 from lrray.studies.folder import RunFolder
 from lrray.studies.progress import duration
 
-_MODULES = {"difficulty": "lrray.reports.difficulty", "twohop": "lrray.reports.twohop"}
+_MODULES = {
+    "difficulty": "lrray.reports.difficulty",
+    "train": "lrray.reports.train",
+    "twohop": "lrray.reports.twohop",
+}
 """Kind -> the module that describes its results; all others: :mod:`lrray.reports.grid`."""
 
 _OPEN_ROWS = 40

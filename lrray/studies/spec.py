@@ -169,7 +169,7 @@ def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any]
             values = parse_yaml(text, word)
             values = values if isinstance(values, list | dict) else [values]
             data = {**data, "grid": {**data["grid"], axis: values}}
-    for key in ("search_space", "pairs"):
+    for key in ("graph", "search_space", "pairs"):
         if key in data:
             data[key] = _with_files_read(data[key], path)
     return data, path

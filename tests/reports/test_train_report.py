@@ -1,0 +1,106 @@
+"""The report of a training study says which pair is learnt better, and how sure that is."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrray.reports import train
+from lrray.reports.groups import groups_of
+from lrray.reports.report import write_report
+from lrray.reports.run import Run
+from lrray.statistics import holm, paired_difference
+from lrray.studies.folder import RunFolder
+from lrray.studies.identity import Cell
+from tests.reports.runs import new_run
+
+PAIRS = ("easy_to_infer", "easy_to_predict")
+
+
+def excess(pair: str, size: int, seed: int) -> float:
+    """Easy-to-infer latents are learnt better by 0.3 bits and a little noise; seeds differ."""
+    noise = np.random.default_rng([size, seed, PAIRS.index(pair)]).normal(0, 0.02)
+    return 1 / size + 0.2 * seed + 0.3 * PAIRS.index(pair) + float(noise) + 0.1
+
+
+def fill(results: Path, sizes: tuple[int, ...] = (8, 32), seeds: int = 6, **more: float) -> Run:
+    folder = new_run(results, "latents", kind="train")
+    for pair in PAIRS:
+        for size in sizes:
+            for seed in range(seeds):
+                save(folder, pair, size, seed, more)
+    return Run(folder.path)
+
+
+def save(folder: RunFolder, pair: str, size: int, seed: int, more: dict[str, float]) -> None:
+    settings = {"pair": pair, "model": {"hidden_size": size}, "seed": seed}
+    cell = Cell("train", settings, {"pair": pair, "model.hidden_size": size, "seed": seed}, "c0de")
+    value = excess(pair, size, seed)
+    for step in (10, 20):
+        folder.append_metrics(cell.id, {"step": step, "train_loss_bits": 3.0})
+        folder.append_metrics(cell.id, {"step": step, "excess_bits": value + 10 / step})
+    result = {"loss_bits": 2 + value, "bound_bits": 2.0, "excess_bits": value, **more}
+    folder.save_cell(cell, {**result, "excess_se_bits": 0.01, "num_parameters": 100}, 1.0)
+
+
+def test_the_difference_is_paired_by_seed_and_adjusted_after_holm(tmp_path: Path) -> None:
+    compared = train.comparisons(groups_of(fill(tmp_path)))
+    expected = [
+        paired_difference(*([excess(pair, size, seed) for seed in range(6)] for pair in PAIRS))
+        for size in (8, 32)
+    ]
+    assert [one.axes for one in compared] == [{"model.hidden_size": 8}, {"model.hidden_size": 32}]
+    for one, other in zip(compared, expected, strict=True):
+        assert one.result.difference.mean == pytest.approx(other.difference.mean)
+        assert one.result.p_value == other.p_value == 2 / 2**6
+        # Between seeds excess differs by more than the effect: only pairing shows it.
+        assert one.result.difference.high < 0 < one.of_first.high - one.of_second.low
+    assert [one.p_adjusted for one in compared] == holm([p.p_value for p in expected])
+
+
+def test_the_answer_is_one_sentence_with_interval_n_and_p(tmp_path: Path) -> None:
+    answer = train.answer(fill(tmp_path, sizes=(8,)))
+    assert answer.startswith("Excess loss of easy-to-infer minus that of easy-to-predict: -0.")
+    assert "95 % interval -0." in answer
+    assert "n = 6 seeds, permutation p = 0.031" in answer
+    assert answer.count(". ") == 0
+
+
+def test_many_settings_are_counted_rather_than_listed(tmp_path: Path) -> None:
+    answer = train.answer(fill(tmp_path, sizes=(4, 8, 16, 32, 64), seeds=4))
+    assert "of 5 settings the 95 % interval lies below 0 in 5, above 0 in 0" in answer
+
+
+def test_a_single_seed_claims_no_interval(tmp_path: Path) -> None:
+    assert "one seed, no interval" in train.answer(fill(tmp_path, sizes=(8,), seeds=1))
+
+
+def test_seeds_that_only_one_pair_has_are_left_out(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,), seeds=3)
+    save(RunFolder(run.path), "easy_to_infer", 8, 9, {})
+    assert train.comparisons(groups_of(run))[0].result.difference.n == 3
+
+
+def test_the_page_holds_the_comparison_and_its_figures(tmp_path: Path) -> None:
+    run = fill(tmp_path, zlib_bits=4.0, ppmd_bits=3.0)
+    page, *figures = write_report(run.path)
+    names = [figure.name for figure in figures]
+    assert names == ["excess.png", "learning_curves.png", "compression.png"]
+    text = page.read_text()
+    assert "smallest p that Holm" in text
+    assert "no model can be below the bound but by chance" in text
+    with (run.path / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model.hidden_size"] for row in rows] == ["8", "32"]
+    assert float(rows[0]["difference_high"]) < 0
+
+
+def test_a_run_without_two_pairs_gets_the_report_of_any_grid(tmp_path: Path) -> None:
+    folder = new_run(tmp_path, "latents", kind="train")
+    save(folder, "easy_to_infer", 8, 0, {})
+    save(folder, "easy_to_infer", 16, 0, {})
+    assert "runs from" in train.answer(Run(folder.path))
+    assert write_report(folder.path)[0].exists()
