@@ -88,7 +88,13 @@ def test_gradient_checkpointing_changes_no_number(alone, tmp_path):
         assert two == pytest.approx(one, rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "kill"), [("full", signal.SIGKILL), ("lora", signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("name", "kill"),
+    [
+        ("full", signal.SIGKILL),
+        pytest.param("lora", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_goes_on_bit_by_bit(alone, tmp_path, name, kill):
     folder = tmp_path / "run"
     (tmp_path / "runs.json").write_text(json.dumps({name: (variant(name), str(folder))}))
@@ -119,8 +125,7 @@ def test_an_exploding_learning_rate_is_told(tmp_path):
         run(small(finetune={"learning_rate": 1e30, "max_grad_norm": None}), tmp_path)
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen"])
-@pytest.mark.parametrize("lora", [None, LORA["lora"]])
+@pytest.mark.parametrize(("family", "lora"), [("llama", None), ("qwen", LORA["lora"])])
 def test_a_chat_model_in_a_folder_is_trained_by_its_own_template(tmp_path, family, lora):
     torch.manual_seed(0)
     tokenizer = make_tokenizer(family)

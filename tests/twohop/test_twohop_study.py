@@ -55,7 +55,7 @@ def test_an_override_replaces_an_axis():
             r"dataset: park: no such two-hop dataset \(fix: did you mean 'parks'",
         ),
         ({"facts": "none.yaml"}, "facts: none.yaml: no such file"),
-        ({"dataset": "parks", "finetune": {"epochs": 0}}, "finetune.epochs: must be"),
+        ({"dataset": "parks", "finetune": {"epochs": -1}}, "finetune.epochs: must be"),
         ({"dataset": "parks", "modle": "x"}, "unknown key 'modle'"),
     ],
 )
