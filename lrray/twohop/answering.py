@@ -62,7 +62,10 @@ class Answering:
             attention_mask=mask,
             generation_config=GenerationConfig(
                 max_new_tokens=max_new_tokens,
+                # What is not said here, the model's own settings decide.
                 do_sample=False,
+                num_beams=1,
+                repetition_penalty=1.0,
                 pad_token_id=self.chat.pad,
                 eos_token_id=self._stops(),
             ),

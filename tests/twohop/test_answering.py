@@ -41,6 +41,16 @@ def test_left_padded_batches_generate_what_single_rows_do(ask):
     assert len(set(alone)) > 1
 
 
+def test_a_models_own_settings_of_sampling_do_not_matter(ask):
+    asked = ask(4)
+    prompts = [asked.chat.prompt(messages(question)) for question in QUESTIONS]
+    greedy = asked.texts(prompts, 12)
+    asked.model.generation_config.update(
+        do_sample=True, temperature=5.0, top_p=0.9, repetition_penalty=3.0
+    )
+    assert asked.texts(prompts, 12) == greedy
+
+
 def test_losses_do_not_depend_on_the_batch(ask):
     examples = [ask(1).chat.example(messages(question)) for question in QUESTIONS]
     assert ask(4).losses(examples) == pytest.approx(ask(1).losses(examples), rel=1e-5)
