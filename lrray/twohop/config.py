@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lrray.config import Settings
+from lrray.config import Problem, Settings
 from lrray.training import TrainConfig
 from lrray.twohop.splits import DataConfig
 from lrray.twohop.trl_keys import translate
@@ -144,3 +144,17 @@ class ExperimentConfig(Settings):
     data: DataConfig = DataConfig()
     finetune: FinetuneConfig = FinetuneConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _settings_go_together(self) -> ExperimentConfig:
+        if self.finetune.replay_rows and self.model != TINY_WORLD:
+            raise Problem(
+                "only the tiny world has rows to replay",
+                at="finetune.replay_rows", got=self.finetune.replay_rows, fix="leave it out",
+            )  # fmt: skip
+        if self.task == "in_context" and self.finetune.epochs:
+            raise Problem(
+                "task in_context trains nothing",
+                at="finetune.epochs", got=self.finetune.epochs, fix="set it to 0",
+            )  # fmt: skip
+        return self

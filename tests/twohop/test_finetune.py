@@ -141,7 +141,7 @@ def test_a_chat_model_in_a_folder_is_trained_by_its_own_template(tmp_path, famil
 def test_a_model_that_cannot_be_had_is_refused_with_what_to_do(tmp_path, monkeypatch, name):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(LrrayError, match=r"cannot be loaded: .*hf download.*accept its licence"):
-        run(small(model=name), tmp_path)
+        run(small(model=name, finetune={"replay_rows": 0}), tmp_path)
 
 
 def test_modules_that_no_adapter_fits_are_refused(tmp_path):

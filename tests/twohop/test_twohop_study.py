@@ -29,6 +29,8 @@ def points_of(name, *overrides):
         ("semi_synthetic_quick", 3, "meta-llama/Meta-Llama-3-8B-Instruct"),
         ("semi_synthetic_lora", 3, "meta-llama/Meta-Llama-3-8B-Instruct"),
         ("semi_synthetic_tiny", 51, "tiny_world"),
+        ("fully_synthetic_tiny", 9, "tiny_world"),
+        ("in_context", 3, "meta-llama/Meta-Llama-3-8B-Instruct"),
     ],
 )
 def test_shipped_studies_are_planned_without_a_network(name, num_cells, model):
@@ -57,6 +59,14 @@ def test_an_override_replaces_an_axis():
         ({"facts": "none.yaml"}, "facts: none.yaml: no such file"),
         ({"dataset": "parks", "finetune": {"epochs": -1}}, "finetune.epochs: must be"),
         ({"dataset": "parks", "modle": "x"}, "unknown key 'modle'"),
+        (
+            {"dataset": "parks", "model": "a/b", "finetune": {"replay_rows": 4}},
+            "finetune.replay_rows: only the tiny world has rows to replay, but got 4",
+        ),
+        (
+            {"dataset": "parks", "task": "in_context"},
+            "finetune.epochs: task in_context trains nothing, but got 20",
+        ),
     ],
 )
 def test_mistakes_are_told_in_one_line(keys, message):
