@@ -159,7 +159,10 @@ def _add(row: dict[str, Any], name: str, values: Sequence[float]) -> None:
         row[name], row[f"{name}_se"] = np.nan, np.nan
         return
     statistics = summarize(values)
-    row[name], row[f"{name}_se"] = statistics.mean, statistics.standard_error
+    # Searches that ended alike differ in their last digits at most.
+    alike = np.allclose(values, values[0], rtol=1e-9, atol=0)
+    error = 0.0 if alike and len(values) > 1 else statistics.standard_error
+    row[name], row[f"{name}_se"] = statistics.mean, error
 
 
 def _paired_traces(traces: Sequence[Trace], errors: pd.DataFrame) -> pd.DataFrame:

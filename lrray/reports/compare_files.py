@@ -85,11 +85,13 @@ def _over_evaluations(
 def _over_seconds(
     parts: Iterable[pd.DataFrame],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Times that all searches cover ``[n]``, and each one's best by then ``[searches, n]``."""
+    """Times ``[n]``, and each search's best by then ``[searches, n]``.
+
+    NaN before its first evaluation; after its last one the best stays what it was.
+    """
     known = [(part["seconds"].to_numpy(float), part["best"].to_numpy(float)) for part in parts]
-    start, end = max(t[0] for t, _ in known), min(t[-1] for t, _ in known)
-    times = np.linspace(start, max(start, end), _TIMES)
-    rows = [best[np.searchsorted(at, times, side="right") - 1] for at, best in known]
+    times = np.linspace(min(at[0] for at, _ in known), max(at[-1] for at, _ in known), _TIMES)
+    rows = [np.append(np.nan, best)[np.searchsorted(at, times, side="right")] for at, best in known]
     return times, np.array(rows)
 
 
@@ -111,24 +113,28 @@ def _band(
 def show_comparison(comparison: Comparison, console: Console) -> None:
     """Prints the series and the paired differences."""
     if len(comparison.series):
+        n = comparison.series["evaluations"].iloc[0]
+        console.print(f"after {n} evaluations, mean ± standard error over searches")
         console.print(_series(comparison))
     if comparison.reference:
         console.print(
-            f"contour error: mean distance to {comparison.reference}, in units of ln alpha",
+            f"contour error: mean distance to {comparison.reference}, in units of ln alpha\n",
             soft_wrap=True,
         )
     if len(comparison.paired):
+        first = comparison.paired["a"].iloc[0] or "search"
+        console.print(f"{first} minus the others, pair by pair", soft_wrap=True)
         console.print(_paired(comparison.paired))
-        console.print("p: sign-flip test over pairs, two-sided; Holm over each number's rows")
+        console.print("p: sign-flip test, two-sided; Holm over each number's rows")
 
 
 def _series(comparison: Comparison) -> Table:
     word = "smallest" if comparison.goal == "minimize" else "largest"
-    headings = ["series", "searches", "evaluations", f"{word} {comparison.metric}", "seconds"]
+    headings = ["series", "searches", f"{word} {comparison.metric}", "seconds"]
     has_contour = "contour_error" in comparison.series
     table = Table(*headings, *["contour error"] * has_contour, box=SIMPLE_HEAD)
     for row in comparison.series.to_dict("records"):
-        cells = [row["series"] or "search", str(row["searches"]), str(row["evaluations"])]
+        cells = [row["series"] or "search", str(row["searches"])]
         cells += [with_error(row[name], row[f"{name}_se"]) for name in ("best", "seconds")]
         if has_contour:
             cells.append(_contour_cell(row))
@@ -145,12 +151,11 @@ def _contour_cell(row: Mapping[Any, Any]) -> str:
 
 
 def _paired(rows: pd.DataFrame) -> Table:
-    table = Table("number", "difference", "pairs", "mean", "p", "p (Holm)", box=SIMPLE_HEAD)
+    table = Table("number", "minus", "pairs", "difference", "p", "p (Holm)", box=SIMPLE_HEAD)
     for row in rows.to_dict("records"):
-        difference = f"{row['a'] or 'search'} − {row['b'] or 'search'}"
-        mean = with_error(row["difference"], row["difference_se"])
+        difference = with_error(row["difference"], row["difference_se"])
         p_values = [f"{row[name]:.3g}" for name in ("p", "p_holm")]
-        table.add_row(row["number"], difference, str(row["pairs"]), mean, *p_values)
+        table.add_row(row["number"], row["b"] or "search", str(row["pairs"]), difference, *p_values)
     return table
 
 
