@@ -113,7 +113,7 @@ def _contour_errors(traces: Sequence[Trace], reference: str | None) -> tuple[pd.
         if reference is not None:
             raise LrrayError(reference, "these searches look for no common contour")
         return pd.DataFrame(columns=["series", "match", "evaluations", "contour_error"]), ""
-    pool = own if reference is None else _reference(reference, task)
+    pool = own if reference is None else _reference(_newest(reference), task)
     trials = pd.concat([trace.trials for trace in pool], ignore_index=True)
     line = contour_of(trials, task)
     if not len(line):
