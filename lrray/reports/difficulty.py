@@ -36,6 +36,8 @@ def answer(run: Run) -> str:
     aim = f"{target['metric']} = {target['value']:g} {_UNIT[target['metric']]}"
     if not summary["pairs"]:
         low, high = summary["range"]
+        if low is None:
+            return "None: no trial was measured."
         return f"None: difficulty ran from {low:.4g} to {high:.4g} and never met {aim}."
     told = [
         f"(alpha_X, alpha_Z) = ({pair['alpha_X']:.4g}, {pair['alpha_Z']:.4g}){_where(pair)} with "

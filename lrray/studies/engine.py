@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -52,6 +53,8 @@ def start_ray(address: str) -> str:
     warnings.filterwarnings("ignore", module=r"ray\..*")
     import ray
 
+    _silence(ray)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         context: Any = ray.init(
             address=address,  # "local" starts a new one even where a cluster runs here
@@ -67,8 +70,20 @@ def start_ray(address: str) -> str:
             f"--address {address}", f"no Ray cluster answers: {str(error).splitlines()[0]}",
             fix="start one with 'ray up cluster.yaml', or leave --address out",
         ) from None  # fmt: skip
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the driver with a stack trace
     url = context.dashboard_url
     return f"http://{url}" if url else ""
+
+
+def _silence(ray: Any) -> None:
+    """Keeps a paragraph per dead worker off the terminal: the cell's record says why it died.
+
+    No option of Ray's does: ``log_to_driver=False`` leaves these messages on.
+    """
+    if hasattr(ray._private.worker, "print_to_stdstream"):
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
+    for name in ("ray.tune", "ray.air"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def num_slots(resources: Resources) -> int:
@@ -142,7 +157,6 @@ def run_cells(
         # for the others' for ever.
         need, concurrent = {"cpu": TRIAL_CPU}, num_slots(resources)
     progress.begin(source)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="lrray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(trial, need),
