@@ -90,7 +90,7 @@ def mutated_studies(draw: st.DrawFn) -> Any:
             target = target[key]
         how = draw(st.sampled_from(["replace", "replace", "remove", "rename", "double"]))
         if how == "replace":
-            target[path[-1]] = draw(VALUE)
+            target[path[-1]] = copy.deepcopy(draw(VALUE))  # later mutations must not reach it
         elif how == "double" and isinstance(target, list):
             target.append(copy.deepcopy(target[path[-1]]))
         elif isinstance(target, list):
