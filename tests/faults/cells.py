@@ -14,7 +14,7 @@ def counted(i, log, seconds=0.05):
     return {"square": float(i * i)}
 
 
-def checkpointed(i, log, context=None, steps=30):
+def checkpointed(i, log, context=None, steps=100):
     """Counts steps in its checkpoint folder and logs the step it began at."""
     context.checkpoint.mkdir(parents=True, exist_ok=True)
     place = context.checkpoint / "step"
