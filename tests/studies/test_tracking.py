@@ -95,7 +95,8 @@ def test_an_outage_costs_a_bounded_wait_and_no_cell(folder):
     outage = {"WANDB_BASE_URL": CLOSED_PORT, "WANDB_API_KEY": KEY}
     done = run_apart(folder, **outage)
     assert done.returncode == 0
-    assert float(done.stdout.split()[0]) < 30
+    # 10 s for W&B to answer and 30 s to finish at the very most; W&B's own patience is 90 s.
+    assert float(done.stdout.split()[0]) < 60
     assert done.stderr == ""
     assert folder.load_cell(cell().id)["state"] == "done"
     kept = [found for found in wandb_runs(folder) if found.history]
