@@ -81,3 +81,11 @@ def always_kills_itself(i):
     if i == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"value": float(i)}
+
+
+def slow_curve(x, steps, context=None):
+    """Logs a loss that falls to (x - 1)**2."""
+    for step in range(1, steps + 1):
+        time.sleep(0.05)
+        context.log({"step": step, "loss": (x - 1) ** 2 + 1 / step})
+    return {"loss": (x - 1) ** 2}

@@ -1,0 +1,45 @@
+"""Cells that fit nowhere, and trials that a scheduler stops."""
+
+import pytest
+
+from tests.faults.driver import cells, finish, only_run, write_study
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({"cpu": 64}, "a cell needs 1 x 64 CPU but the cluster has 2 CPU and 0 GPU"),
+        ({"workers": 5}, "a cell needs 5 x 1 CPU but the cluster has 2 CPU and 0 GPU"),
+        (
+            {"gpu": 0.5},
+            "a cell needs 1 x 1 CPU and 0.5 GPU on one node but the cluster has 2 CPU and 0 GPU",
+        ),
+    ],
+)
+def test_a_cell_that_fits_nowhere_is_refused_at_the_start(tmp_path, resources, message):
+    study = write_study(tmp_path, "raises", {"settings.i": [1]}, resources=resources)
+    code, output = finish(study, tmp_path / "out")
+    assert code == 2
+    assert message in output
+    assert cells(only_run(tmp_path / "out")) == []
+
+
+def test_a_scheduler_stops_bad_trials_and_a_resume_leaves_them_stopped(tmp_path):
+    search = {"sampler": "random", "num_trials": 8, "metric": "loss", "scheduler": "asha"}
+    study = write_study(
+        tmp_path, "slow_curve", {"settings.steps": [20]},
+        search_space={"settings.x": {"distribution": "uniform", "low": -5.0, "high": 5.0}},
+        search={**search, "max_step": 20},
+    )  # fmt: skip
+    code, output = finish(study, tmp_path / "out")
+    assert code == 0, output
+    run = only_run(tmp_path / "out")
+    states = [record["state"] for record in cells(run)]
+    assert states.count("stopped") > 0
+    assert states.count("done") > 0
+    assert len(states) == 8
+    before = {record["id"]: record["finished_at"] for record in cells(run)}
+    assert finish(study, tmp_path / "out", "--resume")[0] == 0
+    assert {record["id"]: record["finished_at"] for record in cells(run)} == before
