@@ -32,7 +32,7 @@ SETTINGS_FILE, LOG_FILE = "tracking.json", "tracking.log"
 POLL_S = 1.0
 """How often a follower looks for new points."""
 
-FINISH_S = 30.0
+FINISH_S = 60.0
 """Longest wait for a follower when its cell has ended; what is on disk by then stays there."""
 
 _Name = Annotated[str, Field(min_length=1)]

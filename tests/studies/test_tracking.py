@@ -14,7 +14,7 @@ from lrray.config import parse
 from lrray.errors import LrrayError
 from lrray.reports.wandb_files import WandbRun, find_runs, read_run
 from lrray.studies.folder import RunFolder
-from lrray.studies.tracking import Tracking, announce, closing_lines
+from lrray.studies.tracking import FINISH_S, Tracking, announce, closing_lines
 
 SCRIPT = Path(__file__).with_name("tracked_cells.py")
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -95,8 +95,7 @@ def test_an_outage_costs_a_bounded_wait_and_no_cell(folder):
     outage = {"WANDB_BASE_URL": CLOSED_PORT, "WANDB_API_KEY": KEY}
     done = run_apart(folder, **outage)
     assert done.returncode == 0
-    # 10 s for W&B to answer and 30 s to finish at the very most; W&B's own patience is 90 s.
-    assert float(done.stdout.split()[0]) < 60
+    assert float(done.stdout.split()[0]) < FINISH_S + 10  # on a quiet machine about 13 s
     assert done.stderr == ""
     assert folder.load_cell(cell().id)["state"] == "done"
     kept = [found for found in wandb_runs(folder) if found.history]
