@@ -1,0 +1,121 @@
+"""The difficulty study: what a kernel draw costs, how fast a contour is found, what Tune adds.
+
+Run with ``python -m benchmarks.difficulty``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contours import median_errors
+from benchmarks.table import row, show
+from lrray.config import parse
+from lrray.difficulty.compressors import gzip_difficulty
+from lrray.gssm import GSSM, GraphConfig
+from lrray.studies.difficulty.settings import DifficultyStudy
+from lrray.studies.spec import read_study
+
+NUM_TURNS = 7
+SEEDS = range(9)
+NUM_TRIALS = 32
+"""Trials of the default study; the others are asked when they reach its contour error."""
+COUNTS = (12, 16, 24, NUM_TRIALS, 48, 64, 96, 128, 192)
+
+
+def measure() -> list[dict[str, Any]]:
+    """All rows."""
+    return [*_draw_rows(), *_contour_rows(), *_study_rows()]
+
+
+def _draw_rows() -> list[dict[str, Any]]:
+    """One kernel draw of the default study on one core, in the middle of the search space."""
+    data, path = read_study("difficulty")
+    study = parse(DifficultyStudy, data, str(path))
+    size = study.size()
+    graph: GraphConfig = study.graph.with_alphas(0.03, 0.03)
+    gssm = GSSM(graph, 0)
+    tokens = gssm.sample(size.primer_sequences + size.sequences, size.seq_len, num_threads=1)
+    primer, scored = tokens[: size.primer_sequences], tokens[size.primer_sequences :]
+    parts: dict[str, Callable[[], object]] = {
+        "kernels": lambda: GSSM(graph, 1).tables,
+        "sampling": lambda: gssm.sample(len(tokens), size.seq_len, num_threads=1),
+        "zlib": lambda: gzip_difficulty(scored, primer=primer),
+        "exact entropy": lambda: gssm.nll(scored[: size.entropy_sequences], num_threads=1),
+    }
+    ms = {name: _best_ms(work) for name, work in parts.items()}
+    whole = sum(ms.values())
+    note = f"{size.sequences} x {size.seq_len} tokens, 1 thread"
+    rows = [row("kernel draw", whole, "ms", "", note)]
+    for name, value in ms.items():
+        rows.append(row(f"kernel draw: {name}", value, "ms", "", f"{value / whole:.0%} of it"))
+    return rows
+
+
+def _best_ms(work: Callable[[], object]) -> float:
+    """Milliseconds of the best turn: other work on the machine only ever slows one."""
+    best = float("inf")
+    for _ in range(NUM_TURNS):
+        began = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - began)
+    return best * 1e3
+
+
+def _contour_rows() -> list[dict[str, Any]]:
+    """Contour error by number of trials, and how many more the other samplers need."""
+    errors = {
+        sampler: median_errors(sampler, COUNTS, SEEDS)
+        for sampler in ("level_set", "tpe", "random", "grid")
+    }
+    note = f"in difficulty, median of {len(SEEDS)} seeds"
+    rows = []
+    for count in (16, NUM_TRIALS, 64):
+        for sampler, by_count in errors.items():
+            rows.append(
+                row(f"contour error, {count} trials: {sampler}", by_count[count], "", "", note)
+            )
+    aim = errors["level_set"][NUM_TRIALS]
+    for sampler in ("tpe", "random", "grid"):
+        needed = next((count for count in COUNTS if errors[sampler][count] <= aim), None)
+        rows.append(
+            row(
+                f"trials for the same error: {sampler} over level_set",
+                (needed or COUNTS[-1]) / NUM_TRIALS, "x", "> 1",
+                f"{needed or f'more than {COUNTS[-1]}'} over {NUM_TRIALS}",
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _study_rows() -> list[dict[str, Any]]:
+    """A real run of the default study: its time, and the share that is not spent in cells."""
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [sys.executable, "-m", "lrray.study", "difficulty", "--out", scratch]
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds = time.perf_counter() - began
+        (folder,) = (Path(scratch) / "difficulty").iterdir()
+        summary = json.loads((folder / "summary.json").read_text())
+        cores = json.loads((folder / "provenance.json").read_text())["machine"]["cores"]
+    overhead = 1 - summary["cell_seconds"] / (summary["wall_seconds"] * cores)
+    worst = max(pair["difficulty_se"] for pair in summary["pairs"])
+    miss = max(abs(pair["difficulty"] - summary["target"]["value"]) for pair in summary["pairs"])
+    return [
+        row("default study", seconds, "s", "<= 120", f"start of Python to table, {cores} cores"),
+        row(
+            "default study: overhead", overhead, "", "< 0.25", "1 - cell time / (wall time x cores)"
+        ),
+        row("default study: largest miss of a pair", miss, "bytes/token", "<= 0.01"),
+        row("default study: largest standard error", worst, "bytes/token", "<= 0.01"),
+    ]
+
+
+if __name__ == "__main__":
+    show(measure(), "difficulty")
