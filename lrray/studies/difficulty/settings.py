@@ -44,7 +44,7 @@ class PairSettings(Settings):
 
     along: Annotated[int, Field(ge=0, le=50)] = 0
     """Further pairs, spread along the contour between its two ends."""
-    num_seeds: Annotated[int, Field(ge=4, le=MANY)] = 96
+    num_seeds: Annotated[int, Field(ge=4, le=MANY)] = 64
     """Fresh seeds on which each pair is measured again (``match: mean``)."""
     max_rounds: Annotated[int, Field(ge=1, le=10)] = 3
     """Times a pair may be moved and measured again until it lies within the tolerance."""
