@@ -168,7 +168,6 @@ class PointRun:
     def _matching_steps(self, name: str, evidence: Evidence) -> Iterator[CellSource]:
         seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
         pairs = propose(evidence.level_set, self.study.pairs.along, seed)
-        self.pairs += pairs
         if seed is None:
             matching = match_mean(pairs, evidence, self.study)
         else:
@@ -179,10 +178,14 @@ class PointRun:
             cells = [cell for group in split for cell in group]
             missing = [cell for cell in cells if self.folder.load_cell(cell.id) is None]
             yield FixedCells(self.folder, missing, self._slots)
-            try:
-                requests = matching.send([self._joined(group) for group in split])
-            except StopIteration:
+            measured = [self._joined(group) for group in split]
+            if not all(measured):  # every cell of a pair failed: failures/ says why
                 return
+            try:
+                requests = matching.send(measured)
+            except StopIteration:
+                requests = None
+        self.pairs += pairs
 
     def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
         asked = _objective(self.study, seeds, self.point.axes)
@@ -213,9 +216,8 @@ class PointRun:
     def _joined(self, cells: Iterable[Cell]) -> Measured:
         records = [self.folder.load_cell(cell.id) for cell in cells]
         parts = [record["result"]["per_seed"] for record in records if record and record["result"]]
-        if not parts:
-            raise RuntimeError("every cell of a pair's measurement failed; see failures/")
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        names = parts[0] if parts else ()
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
     def _best_so_far(self) -> RenderableType | None:
         """The two ends among trials close to the target, as the search goes on."""

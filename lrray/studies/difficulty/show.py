@@ -25,6 +25,9 @@ def show(summary: dict[str, Any], points: Sequence[GridPoint], console: Console)
         if low != low:
             console.print("No pair: no trial was measured.")
             return False
+        if low < target.value < high and summary["failed"]:
+            console.print("No pair: measuring them again failed.")
+            return False
         console.print(
             f"No pair: difficulty ran from {low:.3f} to {high:.3f} {unit} over the search space "
             f"and never met {target.value:g}. Widen search_space or move target.value."

@@ -1,0 +1,109 @@
+"""The steps of a difficulty study, taken in this process: search, pairs, and what may fail."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from lrray.config import parse
+from lrray.studies.difficulty.run import PointRun
+from lrray.studies.difficulty.settings import DifficultyStudy
+from lrray.studies.folder import RunFolder
+from lrray.studies.grid import GridPoint
+from lrray.studies.identity import Cell
+from lrray.studies.progress import Progress
+from lrray.studies.search import open_journal
+from lrray.studies.worker import Limits, run_durably
+from tests.studies.small_study import STUDY
+
+
+def works(cell: Cell) -> bool:
+    return True
+
+
+def no_pair_works(cell: Cell) -> bool:
+    return len(cell.settings["seeds"]) == STUDY["seeds"]
+
+
+def run_point(
+    folder: RunFolder, fine: Callable[[Cell], bool] = works, **changes: Any
+) -> tuple[PointRun, int]:
+    """Runs a study's steps; returns it and the number of cells that were computed."""
+    study = parse(DifficultyStudy, {**STUDY, **changes}, "study")
+    progress = Progress(Console(file=StringIO()), folder, quiet=True)
+    point = PointRun(GridPoint({}, study), folder, progress, open_journal(folder), slots=2)
+    computed = 0
+    for step in point.steps():
+        trial = 0
+        while (config := step.suggest(f"{trial}")) != Searcher.FINISHED:
+            for cell in (Cell(**data) for data in config["cells"]):
+                if folder.load_cell(cell.id) is not None:
+                    continue
+                computed += 1
+                if fine(cell):
+                    run_durably(cell, folder, Limits())
+                else:
+                    folder.save_failure(cell, "ValueError: no", "…", 0.1)
+            step.on_trial_complete(f"{trial}")
+            trial += 1
+    return point, computed
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path, "study")
+
+
+def test_search_and_pairs_follow_each_other(folder: RunFolder) -> None:
+    point, _ = run_point(folder)
+    assert [pair.name for pair in point.pairs] == ["easy_to_infer", "easy_to_predict"]
+    assert all(pair.within(point.study) for pair in point.pairs)
+    assert len(point.rows()) == STUDY["search"]["num_trials"]
+    assert list(point.surfaces) == ["mean"]
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(folder: RunFolder) -> None:
+    first, _ = run_point(folder)
+    again, computed = run_point(folder)
+    assert computed == 0
+    assert [pair.to_dict(first.study) for pair in again.pairs] == [
+        pair.to_dict(first.study) for pair in first.pairs
+    ]
+    assert again.rows() == first.rows()
+
+
+def test_each_seed_has_its_own_search_and_pairs(folder: RunFolder) -> None:
+    point, _ = run_point(folder, match="per_seed", seeds=[3, 5])
+    assert [pair.seed for pair in point.pairs] == [3, 3, 5, 5]
+    assert {row["seed"] for row in point.rows()} == {3, 5}
+    assert list(point.surfaces) == ["seed-3", "seed-5"]
+
+
+def test_a_trial_that_failed_is_left_out_and_counts(folder: RunFolder) -> None:
+    calls = itertools.count()
+    point, _ = run_point(folder, lambda cell: next(calls) != 1)
+    assert len(point.rows()) == STUDY["search"]["num_trials"] - 1
+    assert len(point.pairs) == 2
+
+
+def test_pairs_whose_every_measurement_failed_are_no_result(folder: RunFolder) -> None:
+    point, _ = run_point(folder, no_pair_works)
+    assert point.pairs == []
+    assert len(point.rows()) == STUDY["search"]["num_trials"]
+
+
+def test_too_few_trials_give_no_pair(folder: RunFolder) -> None:
+    point, computed = run_point(folder, search={"num_trials": 2})
+    assert (point.pairs, computed) == ([], 2)
+
+
+def test_more_pairs_can_be_asked_for_between_the_ends(folder: RunFolder) -> None:
+    point, _ = run_point(folder, pairs={"num_seeds": 8, "max_rounds": 1, "along": 2})
+    assert [pair.name for pair in point.pairs[2:]] == ["between_1", "between_2"]
