@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from board_process import running_board
 from runs import cell_of, fill, fill_many, finish, new_run
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -29,8 +30,10 @@ def until(browser, condition):
         except Exception:  # the page may change while it is read
             return False
 
-    wait = WebDriverWait(browser, PATIENCE_S, poll_frequency=0.2)
-    return wait.until(holds, f"the page shows: {text(browser)}")
+    try:
+        return WebDriverWait(browser, PATIENCE_S, poll_frequency=0.2).until(holds)
+    except TimeoutException:
+        pytest.fail(f"the page shows: {text(browser)}")
 
 
 def click(browser, how, what, position=0):
@@ -44,22 +47,31 @@ def click(browser, how, what, position=0):
 
 
 def text(browser):
-    return browser.find_element(By.TAG_NAME, "body").text
+    return texts(browser, "body")[0]
 
 
 def rows(browser):
-    return [row.text for row in browser.find_elements(By.CSS_SELECTOR, ROWS)]
+    return texts(browser, ROWS)
 
 
 def column(browser, position):
-    cells = browser.find_elements(By.CSS_SELECTOR, f"{ROWS} td:nth-child({position})")
-    return [cell.text for cell in cells]
+    return texts(browser, f"{ROWS} td:nth-child({position})")
+
+
+def texts(browser, selector):
+    """What the page shows in all these places, read at one moment: a live page renews them."""
+    read = "return Array.from(document.querySelectorAll(arguments[0]), place => place.innerText)"
+    return browser.execute_script(read, selector)
 
 
 def write_filter(browser, words):
-    field = browser.find_element(By.CSS_SELECTOR, ".card input[type=text]")
-    field.send_keys(Keys.CONTROL + "a", Keys.DELETE)
-    field.send_keys(words)
+    def written():
+        field = browser.find_element(By.CSS_SELECTOR, ".card input[type=text]")
+        field.send_keys(Keys.CONTROL + "a", Keys.DELETE)
+        field.send_keys(words)
+        return field.get_property("value") == words
+
+    until(browser, written)
 
 
 def test_a_run_shows_live_progress_cells_and_curves(browser, tmp_path):
@@ -76,18 +88,18 @@ def test_a_run_shows_live_progress_cells_and_curves(browser, tmp_path):
         until(browser, lambda: len(rows(browser)) == 19)
         assert "running" in rows(browser)[0]
         until(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".nicegui-echart canvas"))
-        assert "12 of 17 cells with curves" in text(browser)
+        until(browser, lambda: "12 of 17 cells with curves" in text(browser))
 
         folder.save_cell(late, {"loss": 0.125}, seconds=1.0)
         until(browser, lambda: "0.125" in rows(browser)[0])
-        assert "18\ncells done" in text(browser)
+        until(browser, lambda: "18\ncells done" in text(browser))
 
         click(browser, By.CSS_SELECTOR, f"{ROWS} .q-checkbox", position=5)
         until(browser, lambda: "1 chosen cell" in text(browser))
 
         click(browser, By.XPATH, "//tr[contains(., 'failed')]/td[4]")
         until(browser, lambda: "Traceback …" in text(browser))
-        assert cells[-1].id in text(browser)
+        until(browser, lambda: cells[-1].id in text(browser))
     errors = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     assert not [line for line in errors if "ERR_CONNECTION" not in line["message"]], errors
 
@@ -99,7 +111,7 @@ def test_ten_thousand_cells_are_filtered_sorted_and_turned_page_by_page(browser,
     with running_board(folder.path) as url:
         browser.get(url)
         until(browser, lambda: "10,000 cells" in text(browser))
-        assert len(rows(browser)) == 25
+        until(browser, lambda: len(rows(browser)) == 25)
 
         click(browser, By.XPATH, "//th[contains(., 'loss')]")
         until(browser, lambda: column(browser, 3)[:2] == ["9999", "9998"])
@@ -108,7 +120,7 @@ def test_ten_thousand_cells_are_filtered_sorted_and_turned_page_by_page(browser,
 
         write_filter(browser, "seed<30 loss>9975")
         until(browser, lambda: "25 cells" in text(browser))
-        assert column(browser, 3)[0] == "24"
+        until(browser, lambda: column(browser, 3)[0] == "24")
         write_filter(browser, "sed<30")
         until(browser, lambda: "did you mean 'seed'?" in text(browser))
 
@@ -125,8 +137,9 @@ def test_a_folder_of_runs_leads_to_each_and_nothing_is_fetched_from_elsewhere(br
         until(browser, lambda: len(rows(browser)) == 2)
         click(browser, By.CSS_SELECTOR, ROWS)
         until(browser, lambda: "finished" in text(browser) and "Figures" in text(browser))
-        source = browser.find_element(By.CSS_SELECTOR, "img.figure").get_attribute("src")
-        assert source.startswith(f"{url}files/")
+        shown = "return Array.from(document.images, image => image.src)"
+        sources = until(browser, lambda: browser.execute_script(shown))
+        assert all(source.startswith(f"{url}files/") for source in sources)
         click(browser, By.LINK_TEXT, "all runs")
         until(browser, lambda: len(rows(browser)) == 2)
     assert hosts_asked(browser) == {"127.0.0.1"}
