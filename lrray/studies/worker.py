@@ -18,7 +18,7 @@ from typing import Any
 from lrray.errors import LrrayError
 from lrray.statistics import summarize
 from lrray.studies.folder import RunFolder, write_atomic
-from lrray.studies.gauges import show_point
+from lrray.studies.gauges import forget_points, show_point
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import CellContext, load_kind
 from lrray.studies.parallel import Workers, run_on_workers
@@ -145,9 +145,12 @@ def call(
     )
     run_cell = load_kind(cell.kind).run_cell
     seeds = cell.settings.get("seed")
-    if not isinstance(seeds, list):
-        return dict(run_cell(cell.settings, context))
-    return _averaged([run_cell({**cell.settings, "seed": seed}, context) for seed in seeds])
+    try:
+        if not isinstance(seeds, list):
+            return dict(run_cell(cell.settings, context))
+        return _averaged([run_cell({**cell.settings, "seed": seed}, context) for seed in seeds])
+    finally:
+        forget_points(study, cell.id)
 
 
 def _averaged(results: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -89,3 +89,11 @@ def slow_curve(x, steps, context=None):
         time.sleep(0.05)
         context.log({"step": step, "loss": (x - 1) ** 2 + 1 / step})
     return {"loss": (x - 1) ** 2}
+
+
+def logs_and_waits(i, release, context=None):
+    """Logs one point, then stays until the file ``release`` appears."""
+    context.log({"step": 1, "loss": 0.25 + i})
+    while not Path(release).exists():
+        time.sleep(0.1)
+    return {"loss": 0.25 + i}

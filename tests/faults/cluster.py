@@ -1,7 +1,8 @@
 """A Ray cluster of several nodes on this machine, in a process of its own.
 
 ``python -m tests.faults.cluster`` prints the address, then obeys lines on its input: ``add`` starts
-a node of two CPUs, ``remove`` takes the newest one away without notice.
+a node of two CPUs, ``remove`` takes the newest one away without notice, ``metrics`` prints the URL of
+the head's Prometheus endpoint.
 """
 
 import os
@@ -31,10 +32,15 @@ class ClusterProcess:
     def remove_node(self):
         self._ask("remove")
 
-    def _ask(self, word):
+    def metrics_url(self):
+        return self._ask("metrics", answer=None)
+
+    def _ask(self, word, answer="done"):
         self._process.stdin.write(word + "\n")
         self._process.stdin.flush()
-        assert self._answer() == "done"
+        given = self._answer()
+        assert answer in (None, given)
+        return given
 
     def _answer(self):
         for line in self._process.stdout:
@@ -50,12 +56,15 @@ def main():
     nodes = []
     print(">", cluster.address, flush=True)
     for line in sys.stdin:
+        answer = "done"
         if line.strip() == "add":
             nodes.append(cluster.add_node(num_cpus=2))
             cluster.wait_for_nodes()
         elif line.strip() == "remove":
             cluster.remove_node(nodes.pop(), allow_graceful=False)
-        print("> done", flush=True)
+        elif line.strip() == "metrics":
+            answer = f"http://127.0.0.1:{cluster.head_node.metrics_export_port}/metrics"
+        print(">", answer, flush=True)
     cluster.shutdown()
 
 

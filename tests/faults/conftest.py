@@ -7,10 +7,10 @@ from tests.faults.cluster import ClusterProcess
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _shared_cluster():
+def shared_cluster():
     with ClusterProcess() as cluster:
         driver.address = cluster.address
-        yield
+        yield cluster
 
 
 @pytest.fixture
