@@ -1,8 +1,8 @@
 """A Ray cluster of several nodes on this machine, in a process of its own.
 
-``python -m tests.faults.cluster`` prints the address, then obeys lines on its input: ``add`` starts
-a node of two CPUs, ``remove`` takes the newest one away without notice, ``metrics`` prints the URL of
-the head's Prometheus endpoint.
+``python -m tests.faults.cluster`` prints the address, then obeys lines on its input: ``add``
+starts a node of two CPUs, ``remove`` takes the newest one away without notice, ``metrics`` prints
+the URL of the head's Prometheus endpoint.
 """
 
 import os
