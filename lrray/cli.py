@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from lrray.cluster_command import fetch, follow, status, stop, submit
 from lrray.compare_command import compare
 from lrray.data_command import app as data
 from lrray.study import run_app, study
@@ -21,6 +22,8 @@ app = typer.Typer(
 )
 app.command()(study)
 app.command()(compare)
+for command in (submit, follow, status, stop, fetch):
+    app.command(rich_help_panel="On a cluster")(command)
 app.add_typer(data, name="data")
 app.add_typer(sweep, name="sweep")
 app.add_typer(twohop, name="twohop")

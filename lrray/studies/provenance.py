@@ -22,6 +22,7 @@ def provenance() -> dict[str, Any]:
     """Plain data for ``provenance.json``."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "job": os.environ.get("LRRAY_JOB"),  # set where it was submitted to a cluster
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "git": _git(),
         "python": platform.python_version(),

@@ -1,0 +1,1 @@
+"""Studies on a Ray cluster that runs elsewhere: reaching it, submitting, watching, fetching."""

@@ -1,0 +1,111 @@
+"""What runs on the head for ``lrray status`` and ``lrray fetch``.
+
+``python -m lrray.cluster.remote runs OUT`` prints JSON: job id -> its run's folder and status.
+``… pack JOB OUT`` prints the run's folder as an archive in text, with its checksum.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import sys
+import tarfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lrray.errors import LrrayError
+
+ANSWER = "lrray's answer:"
+"""The line before the answer: what comes earlier is Ray's."""
+MAX_BYTES = 256 * 2**20
+"""Archives larger than this do not go through a job's output."""
+LEFT_OUT = ("checkpoints",)
+"""Large, and of use only where cells go on."""
+_LINE = 3 * 2**14
+
+
+def runs(out: Path) -> dict[str, dict[str, Any]]:
+    """Job id -> run, for every run that a job of this cluster wrote to ``out``."""
+    found = {}
+    for path in sorted(out.glob("*/*/provenance.json")):
+        job = (_read(path) or {}).get("job")
+        if job:
+            found[str(job)] = {
+                "folder": str(path.parent.resolve()),
+                "status": _read(path.with_name("status.json")),
+                "ended": path.with_name("summary.json").exists(),
+            }
+    return found
+
+
+def pack(folder: Path) -> str:
+    """A run's folder as lines of base64, the last one the archive's SHA-256.
+
+    Raises:
+        LrrayError: it is too large for this way.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder)
+            if inside.parts[0] in LEFT_OUT or path.name.startswith(".") or not path.is_file():
+                continue
+            with suppress(FileNotFoundError):  # the study runs on
+                content = path.read_bytes()
+                entry = tarfile.TarInfo(f"{folder.parent.name}/{folder.name}/{inside}")
+                entry.size, entry.mtime = len(content), int(path.stat().st_mtime)
+                archive.addfile(entry, io.BytesIO(content))
+    data = buffer.getvalue()
+    if len(data) > MAX_BYTES:
+        raise LrrayError(
+            str(folder), f"{len(data) >> 20} MiB packed, at most {MAX_BYTES >> 20} go this way",
+            fix="use --cluster FILE, or copy the folder with rsync or kubectl cp",
+        )  # fmt: skip
+    lines = [
+        base64.b64encode(data[start : start + _LINE]).decode()
+        for start in range(0, len(data), _LINE)
+    ]
+    return "\n".join([*lines, hashlib.sha256(data).hexdigest()])
+
+
+def unpack(text: str, target: Path) -> None:
+    """Writes what :func:`pack` printed below ``target``.
+
+    Raises:
+        LrrayError: it did not arrive whole.
+    """
+    *lines, checksum = text.split()
+    data = b"".join(map(base64.b64decode, lines))
+    if hashlib.sha256(data).hexdigest() != checksum:
+        raise LrrayError("", "the results did not arrive whole", fix="give the command again")
+    target.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        archive.extractall(target, filter="data")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def main(words: list[str]) -> None:
+    """Answers one question on stdout."""
+    *question, out = words
+    found = runs(Path(out))
+    try:
+        answer = (
+            json.dumps(found) if question == ["runs"] else pack(Path(found[question[1]]["folder"]))
+        )
+    except LrrayError as error:
+        sys.exit(str(error))
+    print(ANSWER, answer, sep="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
