@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= difficulty
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install study test test-slow check format bench docs clean
+.PHONY: help install study test test-slow check format bench site licences clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +23,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed-dev
+	@$(PIP) --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 install: $(VENV)/installed ## make the environment
@@ -48,6 +52,14 @@ format: $(VENV)/installed-dev ## format the code
 
 bench: $(VENV)/installed-dev ## run all benchmarks and rewrite docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
+
+site: $(VENV)/installed-docs ## build the documentation into build/site and check its links
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs build/site
+	@$(BIN)/python docs/check_site.py build/site
+	@echo "open build/site/index.html"
+
+licences: $(VENV)/installed-docs ## rewrite docs/licences.md
+	@$(BIN)/python docs/licences.py
 
 clean: ## remove the environment and caches, never results
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

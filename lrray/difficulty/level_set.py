@@ -111,8 +111,8 @@ class LevelSet:
     def next_point(self, running: Points, rng: np.random.Generator) -> Points:
         """The randomised straddle's next (alpha_X, alpha_Z) (arXiv 2408.03144).
 
-        Maximises sqrt(chi2_2) * deviation - |mean - target| over a fresh low-discrepancy set
-        that also covers the edges, where contours end. Trials still ``running`` count as
+        Maximises ``sqrt(chi2_2) * deviation - |mean - target|`` over a fresh low-discrepancy
+        set that also covers the edges, where contours end. Trials still ``running`` count as
         measured at their posterior mean.
         """
         candidates = _candidates(rng)
