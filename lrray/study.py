@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,9 @@ def study(
         bool, typer.Option("--resume", help="Continue the newest run; start one if there is none.")
     ] = False,
     address: Annotated[str, typer.Option(help="Ray cluster: local, auto, or HOST:PORT.")] = "local",
+    storage: Annotated[
+        str | None, typer.Option(help="Where results last: s3://…, gs://… or a path.")
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: run failed cells again.")
     ] = False,
@@ -67,7 +70,8 @@ def study(
     from lrray.studies.spec import read_study, study_kind
 
     tracking = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
-    words = [*(overrides or []), *tracking]
+    place = [] if storage is None else [f"storage={storage}"]
+    words = [*(overrides or []), *tracking, *place]
     data, path = read_study(name, words)
     kind = study_kind(data, path, known_kinds())
     module = load_kind(kind)
@@ -160,23 +164,34 @@ def _show_plan(request: Request, console: Console) -> None:
 
 def _run(request: Request, console: Console) -> int:
     from lrray.studies.address import check_address
-    from lrray.studies.folder import RunFolder, latest_run
+    from lrray.studies.courier import carried, in_storage, newest_run
+    from lrray.studies.folder import RunFolder
     from lrray.studies.lock import FolderLock
+    from lrray.studies.storage import open_store
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
 
     check_address(request.address)
-    earlier = latest_run(request.out, request.name)
+    place = request.points[0].study.storage
+    store = None if place is None else open_store(place, say)
+    earlier = newest_run(request.out, request.name, store)
     command = _resume_command(request)
     if earlier is not None and not request.resume and not (earlier.path / "summary.json").exists():
         console.print(f"An unfinished run is there: {earlier.path}", soft_wrap=True)
         console.print(f"To continue it instead: {command}", soft_wrap=True)
     if request.resume and earlier is not None:
         folder = earlier
-        _say_what_changed(earlier, request, console)
+        (folder.path / "cells").mkdir(parents=True, exist_ok=True)
     else:
         folder = RunFolder.create(request.out, request.name)
+    folder = in_storage(folder, store)
     with FolderLock(folder.path), _interruptible():
         try:
-            return _execute(request, folder, console)
+            with carried(folder, say) as bring:
+                if request.resume and earlier is not None:
+                    _say_what_changed(folder, request, console)
+                return _execute(request, folder, bring, console)
         except KeyboardInterrupt:
             console.print(f"\nStopped. Finished work is in {folder.path}", soft_wrap=True)
             console.print(f"Continue with: {command}", soft_wrap=True)
@@ -198,7 +213,9 @@ def _say_what_changed(earlier: RunFolder, request: Request, console: Console) ->
         console.print(f"changed since that run: {path}: {before} → {after}", soft_wrap=True)
 
 
-def _execute(request: Request, folder: RunFolder, console: Console) -> int:
+def _execute(
+    request: Request, folder: RunFolder, bring: Callable[[], None], console: Console
+) -> int:
     from lrray.config import dump_yaml
     from lrray.studies.engine import start_ray
     from lrray.studies.kinds import load_runner
@@ -217,6 +234,7 @@ def _execute(request: Request, folder: RunFolder, console: Console) -> int:
         for line in _watching(request, folder, dashboard):
             console.print(line, soft_wrap=True)
         summary = runner.run(request.points, folder, progress, request.retry_failed)
+        bring()
         report = _report(folder, progress)
     good = runner.show(summary, request.points, console)
     if summary["failed"]:

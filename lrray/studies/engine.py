@@ -161,7 +161,7 @@ def run_cells(
         tuner = tune.Tuner(
             tune.with_resources(trial, need),
             param_space={
-                "folder": str(folder.path.resolve()),
+                "folder": folder.address(),
                 "limits": asdict(limits),
                 "spread": asdict(spread),
                 "report": scheduler is not None,

@@ -25,8 +25,8 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,31 @@ class RunFolder:
         """``<study>/<run id>``."""
         return f"{self.path.parent.name}/{self.path.name}"
 
+    def address(self) -> dict[str, str]:
+        """What a worker on another node opens the run with."""
+        return {"path": str(self.path.resolve())}
+
+    # A run that lasts elsewhere (see :mod:`lrray.studies.stored`) exchanges files at these moments.
+
+    def prepare(self, cell_id: str, computes_here: bool = True) -> None:
+        """Called before a worker begins a cell, on each node that computes it or waits for it."""
+
+    def lasting(self, cell_id: str) -> AbstractContextManager[None]:
+        """Held while a cell computes, on the node where it does."""
+        return nullcontext()
+
+    def regain(self, cell_id: str) -> None:
+        """Called when other nodes have computed a cell, before its outcome is kept."""
+
+    def clear(self, cell_id: str) -> None:
+        """Called on the node that computed a cell, once all of it is kept."""
+
+    def leave(self, cell_id: str) -> None:
+        """Called when a worker is done with a cell and its tracking."""
+
+    def receive(self, cell_ids: Iterable[str]) -> None:
+        """Called before a driver reads the records of cells that ended elsewhere."""
+
     def write_text(self, name: str, text: str) -> Path:
         """Writes one file atomically and durably."""
         target = self.path / name
@@ -76,6 +101,10 @@ class RunFolder:
     def write_json(self, name: str, data: Any) -> Path:
         """Writes plain data as JSON."""
         return self.write_text(name, json.dumps(_plain(data), indent=1) + "\n")
+
+    def remove(self, name: str) -> None:
+        """Removes one file if it is there."""
+        (self.path / name).unlink(missing_ok=True)
 
     def append_metrics(self, cell_id: str, point: Mapping[str, float]) -> None:
         """Adds a point to a cell's curves."""
@@ -154,7 +183,7 @@ class RunFolder:
         """Drops the records of failed cells, so that they run again; returns how many."""
         failed = [record["id"] for record in self.cells() if record["state"] == FAILED]
         for cell_id in failed:
-            self.cell_path(cell_id).unlink()
+            self.remove(f"cells/{cell_id}.json")
         return len(failed)
 
     def quarantine(self, path: Path) -> Path:

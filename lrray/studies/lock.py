@@ -7,7 +7,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +37,7 @@ class FolderLock:
             self._refuse_living(file)
             file.seek(0)
             file.truncate()
-            json.dump(_self_description(), file)
+            json.dump(self_description(), file)
         self._thread.start()
         return self
 
@@ -109,14 +109,22 @@ def _living_holder(file: TextIO) -> dict[str, Any] | None:
         holder = dict(json.load(file))
         if holder["host"] != os.uname().nodename:
             return holder if age_s <= STALE_S else None
-        # A pid may be used again: the start time tells the new process from the old.
-        start = _process_start(int(holder["pid"]))
-        return holder if start is not None and start == holder["started"] else None
+        return None if is_dead_here(holder) else holder
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _self_description() -> dict[str, Any]:
+def is_dead_here(holder: Mapping[str, Any]) -> bool:
+    """Whether a driver of this very machine (see :func:`self_description`) lives no longer."""
+    if holder["host"] != os.uname().nodename:
+        return False
+    # A pid may be used again: the start time tells the new process from the old.
+    start = _process_start(int(holder["pid"]))
+    return start is None or start != holder["started"]
+
+
+def self_description() -> dict[str, Any]:
+    """What a lock says about the driver that holds it."""
     pid = os.getpid()
     return {"host": os.uname().nodename, "pid": pid, "started": _process_start(pid)}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 TRIAL_CPU = 0.01
@@ -32,7 +32,7 @@ class Workers:
 
 
 def run_on_workers(
-    cell: Mapping[str, Any], folder: Path, study: str, spread: Workers
+    cell: Mapping[str, Any], folder: Mapping[str, str], study: str, spread: Workers
 ) -> dict[str, Any]:
     """Runs a cell on ``spread.workers`` ranks with a process group; returns rank 0's result.
 
@@ -45,7 +45,7 @@ def run_on_workers(
     with tempfile.TemporaryDirectory(prefix="lrray-train-") as scratch:
         trainer: Any = TorchTrainer(
             cast(Any, _rank),
-            train_loop_config={"cell": dict(cell), "folder": str(folder), "study": study},
+            train_loop_config={"cell": dict(cell), "folder": dict(folder), "study": study},
             scaling_config=ScalingConfig(
                 num_workers=spread.workers,
                 use_gpu=spread.gpu > 0,
@@ -66,11 +66,16 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """What every rank runs."""
     import ray.train
 
-    from lrray.studies.folder import RunFolder
     from lrray.studies.identity import Cell
+    from lrray.studies.stored import open_folder
     from lrray.studies.worker import call
 
     first = ray.train.get_context().get_world_rank() == 0
-    cell = Cell(**config["cell"])
-    result = call(cell, RunFolder(Path(config["folder"])), config["study"], silent=not first)
+    cell, folder = Cell(**config["cell"]), open_folder(config["folder"])
+    folder.prepare(cell.id)
+    # The first rank alone writes checkpoints and curves.
+    with folder.lasting(cell.id) if first else nullcontext():
+        result = call(cell, folder, config["study"], silent=not first)
+    if first:
+        folder.clear(cell.id)
     return result if first else None

@@ -18,6 +18,7 @@ from ray.tune.search.optuna import OptunaSearch
 from lrray.errors import LrrayError
 from lrray.studies.folder import DONE, FAILED, RunFolder
 from lrray.studies.identity import Cell
+from lrray.studies.storage import StorageError
 
 BATCH_S = 1.0
 """Short cells share a trial up to about this much work: a trial itself costs about 0.07 s."""
@@ -64,7 +65,7 @@ class CellSource(Searcher):
     ) -> None:
         """Tune's word that a trial has ended, well or not."""
         cells = self.running.pop(trial_id, [])
-        records = [self.folder.load_cell(cell.id) for cell in cells]
+        records = self._records(cells)
         if not error and records == [None]:
             self.folder.save_stopped(cells[0])
             records = [self.folder.load_cell(cells[0].id)]
@@ -77,6 +78,13 @@ class CellSource(Searcher):
             self._check_folder()
         self.ended(trial_id, records)
         self.changed()
+
+    def _records(self, cells: list[Cell]) -> list[dict[str, Any] | None]:
+        try:
+            self.folder.receive(cell.id for cell in cells)
+        except StorageError as reason:
+            self.broken = reason
+        return [self.folder.load_cell(cell.id) for cell in cells]
 
     def _check_folder(self) -> None:
         """A worker could not keep a cell's outcome: finds out whether the folder is to blame."""

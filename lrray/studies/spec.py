@@ -12,6 +12,7 @@ from lrray.config import Problem, Settings, apply_overrides, load_yaml, parse_ya
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.locate import find_beside, find_study
 from lrray.studies.space import SearchSpace
+from lrray.studies.storage import StorageAddress
 from lrray.studies.tracking import Tracking
 
 SamplerName = Literal["level_set", "tpe", "gp", "random", "grid"]
@@ -83,6 +84,9 @@ class StudyBase(Settings):
     """What one cell needs."""
     tracking: Tracking = Tracking()
     """Where cells are shown beside the results folder."""
+    storage: StorageAddress | None = None
+    """Where results last when nodes share no disk: ``s3://…``, ``gs://…``, a path; None: in the
+    results folder, which all nodes must see."""
 
 
 class CellSearch(Search):
@@ -121,7 +125,8 @@ class CellStudy(StudyBase):
 
     def cell_settings(self) -> dict[str, Any]:
         """Everything that the cell's result depends on, as plain data."""
-        around = {"question", "hypothesis", "resources", "tracking", "search", "search_space"}
+        around = {"question", "hypothesis", "resources", "tracking", "storage"}
+        around |= {"search", "search_space"}
         return self.model_dump(mode="json", exclude={*around, "kind"})
 
 

@@ -11,17 +11,19 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
 from lrray.statistics import summarize
-from lrray.studies.folder import RunFolder, write_atomic
+from lrray.studies.folder import RunFolder
 from lrray.studies.gauges import forget_points, show_point
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import CellContext, load_kind
 from lrray.studies.parallel import Workers, run_on_workers
+from lrray.studies.storage import StorageError
+from lrray.studies.stored import open_folder
 from lrray.studies.tracking import tracked
 
 _ALONE = Workers()
@@ -49,14 +51,16 @@ def trial(config: Mapping[str, Any]) -> None:
     from ray import tune
 
     sys.path[:0] = [path for path in config["path"] if path not in sys.path]
-    folder = RunFolder(Path(config["folder"]))
+    folder = open_folder(config["folder"])
     limits, spread = Limits(**config["limits"]), Workers(**config["spread"])
     # A scheduler compares the curves of searched cells while they run.
     tell = tune.report if config["report"] else None
     for data in config["cells"]:
         cell = Cell(**data)
+        folder.prepare(cell.id, computes_here=spread.workers == 1)
         with tracked(cell, folder):
             run_durably(cell, folder, limits, spread, tell)
+        folder.leave(cell.id)
     tune.report({"cells_done": len(config["cells"])})
 
 
@@ -75,7 +79,7 @@ def run_durably(
     record = folder.load_cell(cell.id)
     if record is not None:
         return record
-    attempts = _Attempts.read(folder.path / "attempts" / f"{cell.id}.json", limits.driver)
+    attempts = _Attempts.read(folder, cell.id, limits.driver)
     while True:
         begun = attempts.begin()
         if attempts.deaths > limits.max_deaths:
@@ -87,6 +91,8 @@ def run_durably(
                 result = _compute(cell, folder, spread, tell)
             folder.save_cell(cell, result, time.perf_counter() - begun)
             break
+        except StorageError:
+            raise  # no fault of the cell's: another worker will find its checkpoint
         except Exception as error:
             attempts.failed()
             if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
@@ -104,9 +110,11 @@ def _compute(
     cell: Cell, folder: RunFolder, spread: Workers, tell: Callable[[Any], None] | None
 ) -> dict[str, Any]:
     if spread.workers > 1:
-        result = run_on_workers(cell.to_dict(), folder.path, folder.name, spread)
+        result = run_on_workers(cell.to_dict(), folder.address(), folder.name, spread)
+        folder.regain(cell.id)
     else:
-        result = call(cell, folder, folder.name, tell=tell)
+        with folder.lasting(cell.id):
+            result = call(cell, folder, folder.name, tell=tell)
     for path, value in _numbers(result):
         if not math.isfinite(value):
             raise ValueError(f"the result's {path} is {value}: the computation diverged")
@@ -181,7 +189,8 @@ def _numbers(data: Any, path: str = "") -> Iterable[tuple[str, float]]:
 class _Attempts:
     """How often a cell was tried; kept in a file while it is unfinished."""
 
-    path: Path
+    folder: RunFolder
+    cell_id: str
     driver: str
     failures: int = 0
     deaths: int = 0
@@ -189,11 +198,12 @@ class _Attempts:
     last_reason: str = ""
 
     @classmethod
-    def read(cls, path: Path, driver: str) -> _Attempts:
+    def read(cls, folder: RunFolder, cell_id: str, driver: str) -> _Attempts:
         try:
-            attempts = cls(path, **json.loads(path.read_text()))
+            noted = json.loads((folder.path / "attempts" / f"{cell_id}.json").read_text())
+            attempts = cls(folder, cell_id, **noted)
         except (OSError, ValueError, TypeError):
-            return cls(path, driver)
+            return cls(folder, cell_id, driver)
         if attempts.running and attempts.driver == driver:
             attempts.died("its worker died")  # it did not live to say so itself
         attempts.driver = driver
@@ -215,12 +225,11 @@ class _Attempts:
         self.write()
 
     def write(self) -> None:
-        self.path.parent.mkdir(exist_ok=True)
-        content = {key: value for key, value in asdict(self).items() if key != "path"}
-        write_atomic(self.path, json.dumps(content).encode())
+        content = {field.name: getattr(self, field.name) for field in fields(self)[2:]}
+        self.folder.write_text(f"attempts/{self.cell_id}.json", json.dumps(content))
 
     def forget(self) -> None:
-        self.path.unlink(missing_ok=True)
+        self.folder.remove(f"attempts/{self.cell_id}.json")
 
 
 class _Watchdog:

@@ -1,0 +1,184 @@
+"""A run's folder whose lasting copy is in a storage; the folder on this machine is for working.
+
+Names are the same in both: ``<storage>/<study>/<run>/cells/<id>.json``. Checkpoints are kept as
+:mod:`lrray.studies.snapshot` says. Data in ``shared/`` stay on their node: they can be made again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrray.studies.folder import RunFolder, write_atomic
+from lrray.studies.identity import digest
+from lrray.studies.snapshot import Snapshot
+from lrray.studies.storage import StorageError, Store
+
+PUSH_S = 5.0
+"""How often the checkpoint and the curves of a running cell are copied."""
+
+_AT_ONCE = ("cells/", "failures/", "attempts/")
+"""What is in the storage as soon as it is written."""
+
+_REQUESTS = 16
+"""Requests at a time where many files are wanted."""
+
+
+@dataclass(frozen=True)
+class StoredFolder(RunFolder):
+    """A run's folder with a storage behind it."""
+
+    store: Store
+    """The run's objects."""
+
+    def address(self) -> dict[str, str]:
+        """What a worker on another node opens the run with."""
+        return {"storage": self.store.address, "run": self.name}
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes one file here and, where it tells how a cell stands, in the storage."""
+        path = super().write_text(name, text)
+        if name.startswith(_AT_ONCE):
+            self.store.put(name, text.encode())
+        return path
+
+    def remove(self, name: str) -> None:
+        """Removes one file in both places."""
+        self.store.remove(name)
+        super().remove(name)
+
+    def prepare(self, cell_id: str, computes_here: bool = True) -> None:
+        """Brings here what an earlier try of a cell left in the storage."""
+        if self.load_cell(cell_id) is None:
+            self._get(f"cells/{cell_id}.json")
+        else:  # computed here, but the storage was away
+            self.store.put(f"cells/{cell_id}.json", self.cell_path(cell_id).read_bytes())
+        if not self._get(f"attempts/{cell_id}.json"):
+            super().remove(f"attempts/{cell_id}.json")
+        changed = computes_here and Snapshot(self.store, self.path, cell_id).pull()
+        if changed or not (self.path / "metrics" / f"{cell_id}.jsonl").exists():
+            self.regain(cell_id)
+
+    def regain(self, cell_id: str) -> None:
+        """Brings here the curves that other nodes have drawn."""
+        self._get(f"metrics/{cell_id}.jsonl")
+
+    def _get(self, name: str) -> bool:
+        content = self.store.get(name)
+        if content is None:
+            return False
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, content)
+        return True
+
+    @contextmanager
+    def lasting(self, cell_id: str) -> Iterator[None]:
+        """Within it, the cell's checkpoint and curves are copied now and then, and at the end."""
+        ended, pusher = threading.Event(), _Pusher(self, cell_id)
+
+        def follow() -> None:
+            while not ended.wait(PUSH_S):
+                pusher.push()
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        pusher.push(last=True)
+
+    def leave(self, cell_id: str) -> None:
+        """Copies what tracking wrote for an ended cell, and frees the space it took here."""
+        tracked = [self.path / "tensorboard" / cell_id, *self.path.glob(f"wandb/*{cell_id}*")]
+        for folder in tracked:
+            for path in folder.rglob("*"):
+                if path.is_file() and not path.is_symlink():
+                    self.store.upload(str(path.relative_to(self.path)), path)
+            shutil.rmtree(folder, ignore_errors=True)
+        self.clear(cell_id)
+
+    def clear(self, cell_id: str) -> None:
+        """Frees the space that a cell took on this node."""
+        Snapshot(self.store, self.path, cell_id).clear()
+        for name in (f"cells/{cell_id}.json", f"metrics/{cell_id}.jsonl"):
+            super().remove(name)
+
+    def receive(self, cell_ids: Iterable[str]) -> None:
+        """Brings the records of ended cells here."""
+        missing = [i for i in cell_ids if not self.cell_path(i).exists()]
+        self._each(self._get, [f"cells/{i}.json" for i in missing])
+
+    def send(self, names: Iterable[str]) -> None:
+        """Copies files of this folder to the storage."""
+        self._each(lambda name: self.store.upload(name, self.path / name), list(names))
+
+    def fetch(self, names: Iterable[str]) -> None:
+        """Copies objects of the storage to this folder."""
+        self._each(lambda name: self.store.download(name, self.path / name), list(names))
+
+    def _each(self, do: Callable[[str], Any], names: list[str]) -> None:
+        if len(names) < 2:
+            for name in names:
+                do(name)
+            return
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            for _ in pool.map(do, names):
+                pass
+
+
+class _Pusher:
+    """Copies a running cell's curves and checkpoint where they have changed."""
+
+    def __init__(self, folder: StoredFolder, cell_id: str) -> None:
+        self._store, self._name = folder.store, f"metrics/{cell_id}.jsonl"
+        self._curves = folder.path / self._name
+        self._snapshot = Snapshot(folder.store, folder.path, cell_id)
+        self._pushed = 0
+
+    def push(self, last: bool = False) -> None:
+        """Curves go first: they are never behind the checkpoint that a cell continues from."""
+        try:
+            self._snapshot.push(self._push_curves)
+        except StorageError:
+            if last:
+                raise
+
+    def _push_curves(self) -> None:
+        try:
+            content = self._curves.read_bytes()
+        except FileNotFoundError:
+            return
+        if len(content) != self._pushed:
+            self._store.put(self._name, content)
+            self._pushed = len(content)
+
+
+def open_folder(address: Mapping[str, str]) -> RunFolder:
+    """The run's folder on this node, by what :meth:`RunFolder.address` gave the driver."""
+    if "path" in address:
+        return RunFolder(Path(address["path"]))
+    place = node_folder() / digest(address["storage"])[:8] / address["run"]
+    (place / "cells").mkdir(parents=True, exist_ok=True)
+    folder = StoredFolder(place, Store(address["storage"]).below(address["run"]))
+    if not (place / "tracking.json").exists():
+        folder.fetch(["tracking.json"])
+    return folder
+
+
+def node_folder() -> Path:
+    """Where a node's workers keep what they are working on."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "driver"
+    return Path(tempfile.gettempdir()) / f"lrray-{os.getuid()}" / node[:12]
