@@ -1,0 +1,105 @@
+"""Objects by name: on a server that speaks S3 and on a path."""
+
+import threading
+import uuid
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lrray.studies.storage import StorageAddress, StorageError, Store, open_store
+
+
+@pytest.fixture(params=["s3", "path"])
+def store(request, s3, tmp_path):
+    if request.param == "path":
+        return open_store(str(tmp_path / "storage")).below("run")
+    return open_store(s3.address(uuid.uuid4().hex)).below("run")
+
+
+def test_what_was_put_is_read_listed_and_removed(store):
+    assert store.get("a/b.json") is None
+    store.put("a/b.json", b"old")
+    store.put("a/b.json", b"newer")
+    store.put("a/c/d", b"")
+    store.put("e", b"x")
+    assert store.get("a/b.json") == b"newer"
+    assert {name: found.size for name, found in store.listing().items()} == {
+        "a/b.json": 5, "a/c/d": 0, "e": 1,
+    }  # fmt: skip
+    assert set(store.listing("a/c")) == {"a/c/d"}
+    assert store.listing("nothing") == {}
+    assert store.folders() == ["a"]
+    store.remove("a/b.json")
+    store.remove("a/b.json")
+    assert store.get("a/b.json") is None
+
+
+def test_files_go_there_and_come_back_whole(store, tmp_path):
+    source, target = tmp_path / "source", tmp_path / "new" / "target"
+    content = bytes(range(256)) * 50_000  # several blocks, more than one part of an upload
+    source.write_bytes(content)
+    store.upload("large", source)
+    assert store.download("large", target)
+    assert target.read_bytes() == content
+    assert not store.download("small", target)
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_a_server_that_comes_back_costs_a_wait_and_two_lines(s3):
+    lines = []
+    store = Store(s3.address(uuid.uuid4().hex), say=lines.append)
+    s3.stop()
+    back = threading.Timer(8.0, s3.start)
+    back.start()
+    try:
+        store.put("a", b"content")
+    finally:
+        back.join()
+    assert store.get("a") == b"content"
+    assert "does not answer" in lines[0]
+    assert "more minutes" in lines[0]
+    assert lines[-1].endswith("answers again")
+
+
+def test_a_server_that_stays_away_is_an_error_in_the_end(s3):
+    store = Store(s3.address("x"), patience_s=1.0)
+    s3.stop()
+    try:
+        with pytest.raises(StorageError, match=r"does not answer \(fix: check the network"):
+            store.put("a", b"content")
+    finally:
+        s3.start()
+
+
+def test_a_bucket_that_is_not_there_is_named_at_once(s3):
+    with pytest.raises(StorageError, match=r"s3://no-bucket/x: has no such bucket"):
+        open_store(s3.address("x", bucket="no-bucket"))
+
+
+def test_a_path_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be used"):
+        open_store(str(tmp_path / "file" / "storage"))
+
+
+class Place(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    storage: StorageAddress
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("ftp://host/x", "must be s3://…, gs://… or a path"),
+        ("s3://key:secret@bucket/x", "must hold no credentials"),
+        ("s3:///x", "must name a bucket"),
+    ],
+)
+def test_an_address_is_checked_where_it_is_written(address, message):
+    with pytest.raises(ValidationError, match=message):
+        Place(storage=address)
+
+
+@pytest.mark.parametrize("address", ["s3://b/p?region=x", "gs://b", "results", "/mnt/nfs/x"])
+def test_good_addresses_pass(address):
+    assert Place(storage=address).storage == address
