@@ -1,7 +1,9 @@
 """Checkpoints that are whole or absent, hold no pickles and tell when they are damaged.
 
 A checkpoint is a folder ``step_0000001000`` with ``model.safetensors``, ``optimizer.safetensors``
-and ``state.json``, which names the step, what the run is and the SHA-256 of both other files.
+and ``state.json``, which names the step, what the run is and the SHA-256 of the other files. Of a
+sharded model every worker writes its own rows, ``model.1-of-4.safetensors`` and so on; what is not
+sharded stands in the first part. Any number of workers can read either form.
 """
 
 from __future__ import annotations
@@ -11,16 +13,23 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lrray.errors import LrrayError
+from lrray.training.distributed import Workers
+from lrray.training.parallel import is_sharded, own_part
+from lrray.training.saved import SavedTensors
 
-_MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+_MODEL, _OPTIMIZER, _STATE = "model", "optimizer", "state.json"
+
+ALONE = Workers(0, 1, torch.device("cpu"))
 
 
 @dataclass(frozen=True)
@@ -29,80 +38,166 @@ class Checkpoint:
 
     step: int
     """Steps that are done."""
-    model: dict[str, Tensor]
+    model: Mapping[str, Tensor]
     """Parameters and kept buffers by name."""
-    optimizer: dict[str, Tensor]
+    optimizer: Mapping[str, Tensor]
     """Optimizer state by ``state.parameter name``."""
     state: dict[str, Any]
     """Plain data: what the run is, and counters."""
 
 
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """A checkpoint on the disk; its tensors are read when they are asked for."""
+
+    step: int
+    model: SavedTensors
+    optimizer: SavedTensors
+    state: dict[str, Any]
+
+
 class CheckpointFolder:
-    """The checkpoints of one run.
+    """The checkpoints of one run. With several workers every one makes and calls it alike.
 
     Args:
-        path: folder that holds them.
+        path: folder that holds them, seen by all workers.
         keep_last: how many of the newest are kept.
+        workers: that write and read together.
     """
 
-    def __init__(self, path: Path, keep_last: int) -> None:
-        self.path, self._keep_last = path, keep_last
+    def __init__(self, path: Path, keep_last: int, workers: Workers = ALONE) -> None:
+        self.path, self._keep_last, self._workers = path, keep_last, workers
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Writes a checkpoint durably, then removes the ones beyond ``keep_last``."""
+        """Writes a checkpoint durably, then removes the ones beyond ``keep_last``.
+
+        Raises:
+            LrrayError: a worker cannot write.
+        """
         final = self.path / f"step_{checkpoint.step:010d}"
-        partial = self.path / f".{final.name}.{uuid.uuid4().hex}.partial"
+        partial = self.path / f".{final.name}.partial"
         try:
-            partial.mkdir(parents=True)
-            save_file(checkpoint.model, partial / _MODEL)
-            save_file(checkpoint.optimizer, partial / _OPTIMIZER)
-            digests = {name: _digest(partial / name) for name in (_MODEL, _OPTIMIZER)}
+            self._together(lambda: self._begin(partial))
+            digests: dict[str, str] = {}
+            self._together(lambda: digests.update(self._write_part(partial, checkpoint)))
+            for part in self._workers.gather(digests):
+                digests |= part
             state = {"step": checkpoint.step, "sha256": digests, **checkpoint.state}
-            (partial / _STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-            for name in (_MODEL, _OPTIMIZER, _STATE, "."):
-                _sync(partial / name)
-            if final.exists():  # left by a run that was resumed from an earlier checkpoint
-                shutil.rmtree(final)
-            partial.rename(final)
-            _sync(self.path)
-        except OSError as error:
-            raise LrrayError(
-                str(self.path), f"a checkpoint cannot be written: {error}", fix="free some space"
-            ) from None
+            self._together(lambda: self._finish(partial, final, state))
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        for old in self._found()[: -self._keep_last]:
-            shutil.rmtree(old)
+            if self._workers.is_first:
+                shutil.rmtree(partial, ignore_errors=True)
         return final
 
-    def load_newest(self) -> Checkpoint | None:
-        """The newest sound checkpoint; damaged ones are set aside as ``damaged_…``."""
-        for path in reversed(self._found()):
+    def _together(self, act: Callable[[], None]) -> None:
+        """Acts in every worker; where one fails none goes on, so that none waits for ever."""
+        problem = "another worker failed"
+        failed = False
+        try:
+            act()
+        except OSError as error:
+            problem, failed = str(error), True
+        if self._workers.any(failed):
+            raise LrrayError(
+                str(self.path), f"a checkpoint cannot be written: {problem}", fix="free some space"
+            )
+
+    def _begin(self, partial: Path) -> None:
+        if self._workers.is_first:
+            if partial.exists():  # left by a run that was killed while it wrote
+                shutil.rmtree(partial)
+            partial.mkdir(parents=True)
+
+    def _write_part(self, partial: Path, checkpoint: Checkpoint) -> dict[str, str]:
+        """Writes this worker's files; returns their digests by name."""
+        rank, digests = self._workers.rank, {}
+        split = any(is_sharded(tensor) for tensor in checkpoint.model.values())
+        for kind, tensors in ((_MODEL, checkpoint.model), (_OPTIMIZER, checkpoint.optimizer)):
+            own = {
+                name: own_part(tensor).contiguous()
+                for name, tensor in tensors.items()
+                if rank == 0 or is_sharded(tensor)
+            }
+            if rank == 0 or split:
+                place = f".{rank + 1}-of-{self._workers.world_size}" if split else ""
+                path = partial / f"{kind}{place}.safetensors"
+                save_file(own, path)
+                _sync(path)
+                digests[path.name] = _digest(path)
+        return digests
+
+    def _finish(self, partial: Path, final: Path, state: dict[str, Any]) -> None:
+        if not self._workers.is_first:
+            return
+        (partial / _STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        _sync(partial / _STATE)
+        _sync(partial)
+        if final.exists():  # left by a run that was resumed from an earlier checkpoint
+            shutil.rmtree(final)
+        partial.rename(final)
+        _sync(self.path)
+        for old in self._found()[: -self._keep_last]:
+            shutil.rmtree(old)
+
+    def load_newest(self) -> SavedCheckpoint | None:
+        """The newest checkpoint that is sound; damaged ones are set aside as ``damaged_…``.
+
+        Raises:
+            LrrayError: not all workers see the same checkpoints.
+        """
+        while True:
+            found = self._found()
+            path = found[-1] if found else None
+            self._check_shared(path)
+            if path is None:
+                return None
             try:
-                return load_checkpoint(path)
+                checkpoint = load_checkpoint(path, self._workers)
             except LrrayError:
+                checkpoint = None
+            if not self._workers.any(checkpoint is None):
+                return checkpoint
+            if self._workers.is_first:
                 path.rename(path.with_name(f"damaged_{path.name}_{uuid.uuid4().hex[:8]}"))
-        return None
+            self._workers.wait()
+
+    def _check_shared(self, newest: Path | None) -> None:
+        """Refuses a folder that not all workers see: they would train different models."""
+        step = 0 if newest is None else int(newest.name.removeprefix("step_"))
+        mean = self._workers.mean(
+            torch.tensor(float(step), dtype=torch.float64, device=self._workers.device)
+        )
+        if self._workers.any(mean.item() != step):
+            raise LrrayError(
+                "run_dir",
+                "every worker must see the same checkpoints",
+                got=f"step {step} in worker {self._workers.rank}",
+                fix="use a folder that all hosts share",
+            )
 
     def _found(self) -> list[Path]:
         """Folders of checkpoints, oldest first."""
         return sorted(self.path.glob("step_*")) if self.path.is_dir() else []
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads one checkpoint folder.
+def load_checkpoint(path: Path, workers: Workers = ALONE) -> SavedCheckpoint:
+    """Opens one checkpoint folder; the workers share the checking of its files.
 
     Raises:
         LrrayError: a file is missing, unreadable or differs from its checksum.
     """
     try:
         state = json.loads((path / _STATE).read_text(encoding="utf-8"))
-        for name in (_MODEL, _OPTIMIZER):
-            if _digest(path / name) != state["sha256"][name]:
+        names = sorted(state["sha256"])
+        for name in names[workers.rank :: workers.world_size]:
+            if _digest(path / Path(name).name) != state["sha256"][name]:
                 raise ValueError(f"{name} does not match its checksum")
-        model, optimizer = load_file(path / _MODEL), load_file(path / _OPTIMIZER)
-        return Checkpoint(int(state["step"]), model, optimizer, state)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        model, optimizer = (
+            SavedTensors([path / Path(name).name for name in names if name.startswith(f"{kind}.")])
+            for kind in (_MODEL, _OPTIMIZER)
+        )
+        return SavedCheckpoint(int(state["step"]), model, optimizer, state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LrrayError(
             str(path), f"the checkpoint is damaged: {error}", fix="use an earlier one"
         ) from None

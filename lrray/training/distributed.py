@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -50,6 +50,14 @@ class Workers:
         flags = torch.tensor(float(flag), device=self.device)
         dist.all_reduce(flags, op=dist.ReduceOp.MAX)
         return bool(flags.item())
+
+    def gather(self, data: Any) -> list[Any]:
+        """Plain data of every worker, in the order of their ranks."""
+        if self.world_size == 1:
+            return [data]
+        every: list[Any] = [None] * self.world_size
+        dist.all_gather_object(every, data)
+        return every
 
     def wait(self) -> None:
         """Returns once every worker has come here."""

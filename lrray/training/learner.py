@@ -17,10 +17,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lrray.training.config import TrainConfig
 from lrray.training.distributed import Workers
-from lrray.training.parallel import placed_like, replicate, shard, whole
+from lrray.training.parallel import read_into, replicate, shard, whole
 from lrray.training.precision import use_bf16
+from lrray.training.saved import SavedTensors
 from lrray.training.schedule import learning_rate
-from lrray.training.weights import load_weights
+from lrray.training.weights import load_tensors, model_tensors
 
 
 class Learner:
@@ -99,34 +100,43 @@ class Learner:
         norm = nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
         return whole(norm.detach())
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What checkpoints keep of the model, by name; of a sharded one this worker's rows."""
+        return model_tensors(self.model)
+
     def optimizer_tensors(self) -> dict[str, Tensor]:
-        """Optimizer state by ``state.parameter name``; all workers call together."""
+        """Optimizer state by ``state.parameter name``; of a sharded model this worker's rows."""
         return {
-            f"{key}.{name}": whole(value).cpu().clone()
+            f"{key}.{name}": value
             for name, parameter in self.model.named_parameters()
             for key, value in self._optimizer.state[parameter].items()
         }
 
-    def load(self, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
-        """Takes over a checkpoint's tensors of the model and of :meth:`optimizer_tensors`.
+    def load(self, model: SavedTensors, optimizer: SavedTensors) -> None:
+        """Takes over what :meth:`tensors` and :meth:`optimizer_tensors` gave to a checkpoint.
 
         Raises:
             LrrayError: names or shapes are of another model.
         """
-        load_weights(self.model, model)
-        states: dict[str, dict[str, Tensor]] = {}
-        for key_and_name, value in optimizer.items():
-            key, name = key_and_name.split(".", 1)
-            states.setdefault(name, {})[key] = value
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
+        load_tensors(self.tensors(), model)
+        parameters = dict(self.model.named_parameters())
         ordered = [p for group in self._optimizer.param_groups for p in group["params"]]
-        packed = self._optimizer.state_dict()
-        packed["state"] = {
-            index: {k: placed_like(v, p) for k, v in states[names[p]].items()}
-            for index, p in enumerate(ordered)
-            if names[p] in states
-        }
-        self._optimizer.load_state_dict(packed)
+        index = {parameter: i for i, parameter in enumerate(ordered)}
+        states: dict[int, dict[str, Tensor]] = {}
+        for key_and_name in optimizer:
+            key, name = key_and_name.split(".", 1)
+            value = _state_like(parameters[name], optimizer, key_and_name)
+            states.setdefault(index[parameters[name]], {})[key] = value
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": states})
+
+
+def _state_like(parameter: Tensor, saved: SavedTensors, name: str) -> Tensor:
+    """An optimizer's number, or its tensor of a parameter's shape, placed as that one is."""
+    if saved.shape(name) != tuple(parameter.shape):
+        return saved[name]
+    value = torch.zeros_like(parameter, requires_grad=False)
+    read_into(value, saved, name)
+    return value
 
 
 def _decayed_and_not(parameters: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:

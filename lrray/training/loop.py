@@ -30,7 +30,6 @@ from lrray.training.progress import Displays, Report
 from lrray.training.schedule import learning_rate
 from lrray.training.stopping import stop_on_sigterm
 from lrray.training.streams import EpochSource, StreamSource, TokenSource
-from lrray.training.weights import model_tensors
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class TrainResult:
     evaluation: Evaluation | None
     """On the held-out set, at the end; none for a stopped run."""
     checkpoint: Path | None
-    """The last one that this process wrote (first worker alone)."""
+    """The last one that this run wrote."""
 
 
 def train(
@@ -93,7 +92,11 @@ def train(
     with stop_on_sigterm() as terminated:
         source = _open_source(gssm, config, dataset)
         heldout = make_heldout(gssm, config.eval_sequences, config.seq_len, cache_dir)
-        folder = CheckpointFolder(run_dir / "checkpoints", config.keep_last) if run_dir else None
+        folder = (
+            CheckpointFolder(run_dir / "checkpoints", config.keep_last, workers)
+            if run_dir is not None
+            else None
+        )
         run = _Run(Learner(model, config, workers), heldout, gssm, config, workers, folder)
         events = run_dir / "tensorboard" if run_dir and tensorboard and workers.is_first else None
         bar = progress and workers.is_first
@@ -185,29 +188,21 @@ class _Run:
         self.displays.show({**position, **metrics})
 
     def _save(self) -> None:
-        """Writes a checkpoint in the first worker; the others help to gather shards."""
+        """Writes a checkpoint, all workers together."""
         assert self._folder is not None  # settings with checkpoint_every but no folder are refused
         with self._meter.paused():
             pending_nats = self._meter.pending_nats(self.step)
             learner = self._learner
-            model, optimizer = model_tensors(learner.model), learner.optimizer_tensors()
+            model, optimizer = learner.tensors(), learner.optimizer_tensors()
             state = {"run": self._identity, "pending_nats": pending_nats}
-            path = None
-            if self._workers.is_first:
-                path = self._folder.save(Checkpoint(self.step, model, optimizer, state))
-            self._workers.wait()
+            path = self._folder.save(Checkpoint(self.step, model, optimizer, state))
         self._saved = (self.step, path)
 
     def _resume(self) -> list[float]:
         """Takes over the newest checkpoint; returns the losses it had not reported yet."""
         if self._folder is None:
             return []
-        # The first worker sets damaged checkpoints aside before the others look.
-        checkpoint = self._folder.load_newest() if self._workers.is_first else None
-        self._workers.wait()
-        if not self._workers.is_first:
-            checkpoint = self._folder.load_newest()
-        self._check_shared(checkpoint.step if checkpoint else 0)
+        checkpoint = self._folder.load_newest()
         if checkpoint is None:
             return []
         check_identity(self._folder.path, checkpoint.state.get("run", {}), self._identity)
@@ -215,17 +210,6 @@ class _Run:
         self.step = checkpoint.step
         self._saved = (checkpoint.step, None)
         return list(checkpoint.state["pending_nats"])
-
-    def _check_shared(self, step: int) -> None:
-        """Refuses a folder that not all workers see: they would train different models."""
-        mean = self._workers.mean(torch.tensor(float(step), device=self._workers.device))
-        if self._workers.any(mean.item() != step):
-            raise LrrayError(
-                "run_dir",
-                "every worker must see the same checkpoints",
-                got=f"step {step} in worker {self._workers.rank}",
-                fix="use a folder that all hosts share",
-            )
 
 
 def _check(

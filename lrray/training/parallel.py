@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lrray.training.distributed import Workers
+from lrray.training.saved import SavedTensors
 
 
 def replicate(model: nn.Module, device: torch.device) -> DistributedDataParallel:
@@ -44,17 +45,29 @@ def shard(model: nn.Module, workers: Workers, bf16: bool) -> None:
     fully_shard(model, mesh=mesh, mp_policy=policy)
 
 
-def whole(tensor: Tensor) -> Tensor:
+def is_sharded(tensor: Any) -> bool:
+    """Whether a worker holds only its own rows of the tensor."""
+    return hasattr(tensor, "full_tensor")
+
+
+def whole(tensor: Any) -> Tensor:
     """A sharded tensor put together by all workers, any other as it is."""
-    full: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    full: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor
     return full
 
 
-def placed_like(tensor: Tensor, target: Any) -> Tensor:
-    """A whole tensor sharded as the target of its shape is; any other as it is."""
-    if not hasattr(target, "full_tensor") or tensor.shape != target.shape:
-        return tensor
-    from torch.distributed.tensor import distribute_tensor
+def own_part(tensor: Any) -> Tensor:
+    """This worker's rows of a sharded tensor, all of any other."""
+    own: Tensor = tensor.to_local() if is_sharded(tensor) else tensor
+    return own
 
-    mesh = target.device_mesh
-    return distribute_tensor(tensor.to(mesh.device_type), mesh, target.placements)
+
+def read_into(target: Any, saved: SavedTensors, name: str) -> None:
+    """Fills a tensor from saved ones; of a sharded one each worker reads its own rows alone."""
+    if not is_sharded(target):
+        target.copy_(saved[name])
+        return
+    own, mesh = target.to_local(), target.device_mesh
+    # FSDP2 splits the first axis into pieces of equal length but for the last ones.
+    start = mesh.get_local_rank() * -(-target.shape[0] // mesh.size())
+    own.copy_(saved.rows(name, start, start + len(own)))

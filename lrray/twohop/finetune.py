@@ -56,7 +56,7 @@ class Finetuning:
             Stopped: ``should_stop`` said so; all is in the checkpoint.
             TrainingDiverged: the loss is not finite.
         """
-        self._checkpoints = self.folder and CheckpointFolder(self.folder, keep_last=1)
+        self._checkpoints = self.folder and CheckpointFolder(self.folder, 1, self.workers)
         epoch, history = self._resume()
         if epoch == 0:
             self._add(history, 0, float("nan"))
@@ -91,22 +91,16 @@ class Finetuning:
     def _save(self, epoch: int, history: History) -> None:
         if not self._checkpoints:
             return
-        model, optimizer = self.learner.trained_tensors(), self.learner.optimizer_tensors()
-        if self.workers.is_first:
-            self._checkpoints.save(Checkpoint(epoch, model, optimizer, {"history": history}))
-        self.workers.wait()
+        model, optimizer = self.learner.tensors(), self.learner.optimizer_tensors()
+        self._checkpoints.save(Checkpoint(epoch, model, optimizer, {"history": history}))
 
     def _resume(self) -> tuple[int, History]:
         if not self._checkpoints:
             return 0, []
-        # The first worker sets damaged checkpoints aside before the others look.
-        checkpoint = self._checkpoints.load_newest() if self.workers.is_first else None
-        self.workers.wait()
-        if not self.workers.is_first:
-            checkpoint = self._checkpoints.load_newest()
+        checkpoint = self._checkpoints.load_newest()
         if checkpoint is None:
             return 0, []
-        self.learner.load_trained(checkpoint.model, checkpoint.optimizer)
+        self.learner.load(checkpoint.model, checkpoint.optimizer)
         return checkpoint.step, list(checkpoint.state["history"])
 
 

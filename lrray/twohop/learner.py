@@ -17,9 +17,7 @@ from lrray.training.config import TrainConfig
 from lrray.training.distributed import Workers
 from lrray.training.errors import TrainingDiverged
 from lrray.training.learner import Learner
-from lrray.training.parallel import whole
 from lrray.training.schedule import learning_rate
-from lrray.training.weights import model_tensors
 from lrray.twohop.chat import IGNORED, Batch, Example, training_batch
 
 
@@ -94,17 +92,13 @@ class AnswerLearner(Learner):
         with torch.autocast(self._workers.device.type, torch.bfloat16, enabled=self.bf16):
             return token_losses(self._parallel, batch).sum()
 
-    def trained_tensors(self) -> dict[str, Tensor]:
-        """Values of what is trained, by name; of a sharded model all workers call together."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Values of what is trained, by name: a base model under adapters stays out."""
         return {
-            name: whole(parameter.detach()).cpu().clone()
+            name: parameter.detach()
             for name, parameter in self.model.named_parameters()
             if parameter.requires_grad
         }
-
-    def load_trained(self, trained: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
-        """Takes over what :meth:`trained_tensors` and :meth:`optimizer_tensors` gave."""
-        self.load({**model_tensors(self.model), **trained}, optimizer)
 
 
 def _seed(*parts: int) -> int:

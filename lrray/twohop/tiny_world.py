@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from lrray.training.config import TrainConfig
 from lrray.training.distributed import Workers
-from lrray.training.weights import load_weights, model_tensors
+from lrray.training.saved import SavedTensors
+from lrray.training.weights import load_tensors, model_tensors
 from lrray.twohop.chat import ChatFormat, Example
 from lrray.twohop.config import TINY_WORLD, TinyWorldConfig
 from lrray.twohop.facts import Entity, Facts
@@ -179,7 +180,7 @@ class TinyWorld:
             draft.replace(path)
         workers.wait()
         self.model.to(workers.device)
-        load_weights(self.model, load_file(path))
+        load_tensors(model_tensors(self.model), SavedTensors([path]))
 
     def _digest(self) -> str:
         key = {**self._key, "config": self._config.model_dump()}

@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lrray.errors import LrrayError
 from lrray.training.checkpoint import Checkpoint, CheckpointFolder, load_checkpoint
 from lrray.training.loop import train
+from lrray.training.saved import SavedTensors
 
 
 def checkpoint(step):
@@ -25,6 +27,31 @@ def test_what_is_saved_is_read_back(tmp_path):
     assert (read.step, read.state["note"]) == (7, "here")
     assert torch.equal(read.model["weight"], torch.full((2, 3), 7.0))
     assert torch.equal(read.optimizer["exp_avg.weight"], torch.full((2, 3), 8.0))
+
+
+@pytest.mark.parametrize("cuts", [[4], [2, 4], [2, 2, 4], [3, 3, 3, 3, 4]])
+def test_parts_make_up_the_whole_and_any_rows_of_it(tmp_path, cuts):
+    split, scalar = torch.arange(12.0).reshape(4, 3), torch.tensor(5.0)
+    paths, start = [], 0
+    for number, stop in enumerate(cuts, start=1):
+        path = tmp_path / f"model.{number}-of-{len(cuts)}.safetensors"
+        part = {"split": split[start:stop]} | ({"scalar": scalar} if number == 1 else {})
+        save_file(part, path)
+        paths, start = [path, *paths], stop
+    saved = SavedTensors(paths)
+    assert set(saved) == {"split", "scalar"}
+    assert (saved.shape("split"), saved.shape("scalar")) == ((4, 3), ())
+    assert torch.equal(saved["split"], split)
+    assert torch.equal(saved["scalar"], scalar)
+    for low in range(5):
+        for high in range(low, 5):
+            assert torch.equal(saved.rows("split", low, high), split[low:high])
+
+
+def test_a_missing_part_is_noticed(tmp_path):
+    save_file({"split": torch.ones(2)}, tmp_path / "model.2-of-2.safetensors")
+    with pytest.raises(ValueError, match="parts are missing"):
+        SavedTensors([tmp_path / "model.2-of-2.safetensors"])
 
 
 def test_only_the_last_ones_are_kept(tmp_path):

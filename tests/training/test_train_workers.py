@@ -57,12 +57,14 @@ def alone():
 def together(tmp_path_factory):
     """Several runs of two gloo workers, one after the other in the same two processes."""
     folder = tmp_path_factory.mktemp("workers")
+    in_this_process(settings(folder / "begun alone", steps=3))
     runs = {
         "ddp": settings(),
         "accumulated": settings(micro_batch_size=3),
         "fsdp": settings(parallel="fsdp", micro_batch_size=3),
         "first half": settings(folder / "run", parallel="fsdp", steps=3),
         "second half": settings(folder / "run", parallel="fsdp", steps=6),
+        "after one worker": settings(folder / "begun alone", parallel="fsdp", steps=6),
         "own folders": settings(steps=9)
         | {"run_dir_of_rank": [str(folder / "run"), str(folder / "elsewhere")]},
         "odd batch": settings(batch_size=7),
@@ -83,9 +85,18 @@ def test_a_sharded_run_resumes_with_two_workers_and_with_one(alone, together):
     folder, reports = together
     halves = values(reports["first half"]) + values(reports["second half"])
     assert halves == pytest.approx(values(alone), rel=1e-5)
+    newest = folder / "run" / "checkpoints" / "step_0000000006"
+    assert sorted(path.name for path in newest.iterdir()) == [
+        "model.1-of-2.safetensors", "model.2-of-2.safetensors",
+        "optimizer.1-of-2.safetensors", "optimizer.2-of-2.safetensors", "state.json",
+    ]  # fmt: skip
     longer = in_this_process(settings(folder / "run", steps=9))
     whole = in_this_process(settings(steps=9))
     assert values(longer) == pytest.approx(values(whole)[6:], rel=1e-5)
+
+
+def test_what_one_worker_began_two_shards_go_on_with(alone, together):
+    assert values(together[1]["after one worker"]) == pytest.approx(values(alone)[3:], rel=1e-5)
 
 
 @pytest.mark.parametrize(
