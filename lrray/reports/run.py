@@ -23,7 +23,10 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Run:
-    """One run, read anew at every call; damaged files count as absent and are left alone."""
+    """One run, read anew at every call; damaged files count as absent and are left alone.
+
+    So do links that lead out of the run's folder: it may be somebody else's.
+    """
 
     path: Path
 
@@ -36,7 +39,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The resolved study file; read once."""
         try:
-            return load_yaml(self.path / "study.yaml")
+            return load_yaml(self.path / "study.yaml") if self._holds("study.yaml") else {}
         except LrrayError:
             return {}
 
@@ -79,16 +82,23 @@ class Run:
 
     def records(self) -> Iterator[Record]:
         """All readable cells, in the order of their ids."""
-        for path in sorted((self.path / "cells").glob("*.json")):
-            record = read_record(path)
+        for path in sorted((self.path / "cells").glob("*.json")) if self._holds("cells") else ():
+            record = None if path.is_symlink() else read_record(path)
             if record is not None:
                 yield record
 
     def metrics(self, cell_id: str) -> list[dict[str, float]]:
         """A cell's curves, as :meth:`RunFolder.metrics` reads them."""
-        return RunFolder(self.path).metrics(cell_id)
+        own = self._holds(f"metrics/{cell_id}.jsonl")
+        return RunFolder(self.path).metrics(cell_id) if own else []
+
+    def _holds(self, name: str) -> bool:
+        """Whether a name stands for something inside the run's folder, links followed."""
+        return (self.path / name).resolve().is_relative_to(self.path.resolve())
 
     def _json(self, name: str) -> dict[str, Any]:
+        if not self._holds(name):
+            return {}
         try:
             data = json.loads((self.path / name).read_bytes())
         except (OSError, ValueError):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from cycler import cycler
 from matplotlib.figure import Figure
+
+from lrray.studies.folder import write_atomic
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """Okabe and Ito's palette: told apart with any colour vision and in print."""
@@ -37,9 +40,18 @@ def figure(width: float = 6.4, height: float = 4.4) -> Iterator[Figure]:
 
 
 def save(drawn: Figure, folder: Path, name: str) -> Path:
-    """Writes ``name.png`` and ``name.pdf``; returns the PNG."""
+    """Writes ``name.png`` and ``name.pdf``; returns the PNG.
+
+    Whole under a temporary name first, so that a link of that name is replaced, not followed.
+    """
     with mpl.rc_context(_STYLE):
-        drawn.savefig(folder / f"{name}.png")
+        _write(drawn, folder / f"{name}.png")
         drawn.set_layout_engine("none")  # found once, it serves both
-        drawn.savefig(folder / f"{name}.pdf")
+        _write(drawn, folder / f"{name}.pdf")
     return folder / f"{name}.png"
+
+
+def _write(drawn: Figure, path: Path) -> None:
+    content = BytesIO()
+    drawn.savefig(content, format=path.suffix.removeprefix("."))
+    write_atomic(path, content.getvalue())

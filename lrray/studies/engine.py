@@ -86,6 +86,17 @@ def _silence(ray: Any) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+def _keep_credentials() -> None:
+    """Keeps Tune from handing AWS keys to its actors: Ray logs in plain text what is handed so.
+
+    A node's own environment has them where it needs them.
+    """
+    from ray.tune.execution import class_cache
+
+    names = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in names if not name.startswith("AWS_")}
+
+
 def num_slots(resources: Resources) -> int:
     """Cells that fit on the cluster at once.
 
@@ -144,6 +155,7 @@ def run_cells(
     """
     from ray import tune
 
+    _keep_credentials()
     limits = Limits(
         max_failures=resources.max_failures,
         time_limit_s=resources.time_limit_s,

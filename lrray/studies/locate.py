@@ -43,6 +43,10 @@ def find_study(name: str) -> Path:
         return known[name]
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        if path.stem.startswith("."):  # '..' would lead out of the results folder
+            raise LrrayError(
+                name, "a study's name must not begin with a dot", fix="rename the file"
+            )
         if _is_file(path):
             return path
         raise LrrayError(name, "no such study file", fix="check the path, or see --list")
