@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 import socket
 import subprocess
@@ -121,13 +123,17 @@ def _check_provider(data: Mapping[str, Any], where: str) -> None:
             raise LrrayError(f"{where}: {key}", "own machines have no types", fix="leave it out")
 
 
-def _check_schema(data: Mapping[str, Any], where: str) -> None:
-    """Ray's own check, with its defaults filled in as ``ray up`` does."""
-    from jsonschema import ValidationError
+def _check_schema(data: dict[str, Any], where: str) -> None:
+    """Ray's own check: of the file, then with the defaults filled in as ``ray up`` does it."""
+    import ray.autoscaler
+    from jsonschema import ValidationError, validate
     from ray.autoscaler._private.util import prepare_config, validate_config
 
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it would tell of every default
+    schema = Path(ray.autoscaler.__file__).with_name("ray-schema.json")
     try:
-        validate_config(prepare_config(dict(data)))
+        validate(data, json.loads(schema.read_bytes()))
+        validate_config(prepare_config(data))
     except ValidationError as error:
         place = key_path(error.absolute_path)
         raise LrrayError(
