@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= difficulty
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install study test test-slow check format bench site licences clean
+.PHONY: help install study test test-slow test-cluster check format bench site licences clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,6 +39,9 @@ test: $(VENV)/installed-dev ## run the tests (under 10 minutes on 2 cores)
 
 test-slow: $(VENV)/installed-dev ## run the long tests as well
 	@$(BIN)/python -m pytest -m 'slow'
+
+test-cluster: $(VENV)/installed-dev ## run a cluster of hosts in network namespaces (root; see docs/cluster.md)
+	@$(BIN)/python -m pytest -m cluster -rs
 
 check: $(VENV)/installed-dev ## lint, types, layers
 	@$(BIN)/ruff check .
