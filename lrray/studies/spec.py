@@ -177,7 +177,15 @@ def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any]
     for key in ("graph", "search_space", "pairs"):
         if key in data:
             data[key] = _with_files_read(data[key], path)
-    return data, path
+    return _with_one_pair_set(data), path
+
+
+def _with_one_pair_set(data: dict[str, Any]) -> dict[str, Any]:
+    """Without an axis over sets of pairs where a single file of pairs took their place."""
+    pairs, grid = data.get("pairs"), data.get("grid")
+    if not isinstance(pairs, dict) or "pairs" not in pairs or not isinstance(grid, dict):
+        return data
+    return {**data, "grid": {axis: grid[axis] for axis in grid if axis != "pair_set"}}
 
 
 def _with_files_read(value: Any, study: Path) -> Any:

@@ -132,6 +132,15 @@ def test_several_pairs_files_make_an_axis_and_the_cells_know_only_their_own(stud
     assert cells[::2] == alone
 
 
+@pytest.mark.parametrize("name", ["latents", "finite_data", "architectures"])
+def test_one_file_of_own_pairs_takes_the_place_of_the_shipped_sets(study: Path, name: str) -> None:
+    own = f"pairs={study.parent / 'pairs.yaml'}"
+    points, shipped = checked(name, "scale=small", own), checked(name, "scale=small")
+    assert not any("pair_set" in point.axes for point in points)
+    assert {len(point.study.pairs) for point in points} == {1}
+    assert len(points) == len(shipped) // len({point.axes["pair_set"] for point in shipped})
+
+
 def test_one_data_file_serves_every_smaller_number_of_sequences(study: Path) -> None:
     words = [over_sizes(8, 32, 16), "grid.seed=[0, 1]"]
     needed = needed_data([point.study.cell_settings() for point in checked(study, *words)])
