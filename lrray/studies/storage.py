@@ -254,7 +254,10 @@ def _removed(system: Any, path: str) -> None:
 
 _EXPLAINED = {
     "NO_SUCH_BUCKET": ("has no such bucket", "make the bucket, or check its name"),
-    "ACCESS_DENIED": ("may not be written", "give credentials that may write there"),
+    "ACCESS_DENIED": (
+        "may not be written",
+        "give credentials that may write",
+    ),
     "InvalidAccessKeyId": ("does not know the credentials", "check AWS_ACCESS_KEY_ID"),
     "INVALID_ACCESS_KEY_ID": ("does not know the credentials", "check AWS_ACCESS_KEY_ID"),
     "SIGNATURE_DOES_NOT_MATCH": ("does not accept the credentials", "check the secret key"),

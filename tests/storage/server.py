@@ -45,8 +45,24 @@ class S3Server:
         self._server.shutdown()
         self._server.server_close()
 
+    def answers(self):
+        with socket.socket() as asking:
+            return asking.connect_ex(("127.0.0.1", self.port)) == 0
+
     def make_bucket(self, name=BUCKET):
+        self._client("s3").create_bucket(Bucket=name)
+
+    def make_user(self):
+        """One who may do nothing."""
+        self._client("iam").create_user(UserName="guest")
+        key = self._client("iam").create_access_key(UserName="guest")["AccessKey"]
+        self.keys_without_rights = {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
+
+    def _client(self, service):
         import boto3
 
         keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-        boto3.client("s3", endpoint_url=self.endpoint, **keys).create_bucket(Bucket=name)
+        return boto3.client(service, endpoint_url=self.endpoint, **keys)
