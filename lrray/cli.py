@@ -10,6 +10,7 @@ import typer
 from lrray.cluster_command import fetch, follow, status, stop, submit
 from lrray.compare_command import compare
 from lrray.data_command import app as data
+from lrray.errors import LrrayError
 from lrray.study import run_app, study
 from lrray.sweep import app as sweep
 from lrray.twohop_command import app as twohop
@@ -54,13 +55,24 @@ def board(
 
 
 @app.command()
-def report(results: Results = Path("results")) -> None:
+def report(
+    results: Results = Path("results"),
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Also write README.md, figures and tables to this folder, to commit."),
+    ] = None,
+) -> None:
     """Write report.html, figures and tables of a run, or of the newest run of every study."""
-    from lrray.reports.report import write_report
+    from lrray.reports.report import write_page, write_report
     from lrray.reports.run import newest_runs
 
-    for run in newest_runs(results):
-        print(write_report(run.path)[0])
+    runs = newest_runs(results)
+    if page is not None and len(runs) > 1:
+        raise LrrayError(
+            "--page", "needs a single run", got=str(results), fix="name a run's folder"
+        )
+    for run in runs:
+        print(write_report(run.path)[0] if page is None else write_page(run.path, page))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import time
 from importlib import import_module
 from pathlib import Path
@@ -38,16 +39,45 @@ def write_report(path: Path) -> list[Path]:
     Returns:
         The page, then the PNG figures.
     """
-    run = Run(path)
-    module = import_module(_MODULES.get(run.kind, "lrray.reports.grid"))
-    sections = [*module.sections(run), *_failures(run)]
+    run, answer, sections = _content(path)
     figures = [_save(picture, run) for section in sections for picture in section.pictures]
     for section in sections:
         for table in section.tables:
             RunFolder(path).write_text(f"{table.name}.csv", to_csv(table))
             RunFolder(path).write_text(f"{table.name}.tex", to_latex(table))
-    page = _render(run, module.answer(run), sections)
+    page = _rendered("report.html", run, answer, sections, provenance=_provenance_rows(run))
     return [RunFolder(path).write_text("report.html", page), *figures]
+
+
+def _content(path: Path) -> tuple[Run, str, list[Section]]:
+    run = Run(path)
+    module = import_module(_MODULES.get(run.kind, "lrray.reports.grid"))
+    return run, module.answer(run), [*module.sections(run), *_failures(run)]
+
+
+def write_page(path: Path, folder: Path) -> Path:
+    """Writes a run's report as ``README.md``, to be committed, with figures and tables beside it.
+
+    ``notes.md`` in the folder, where there is one, becomes a part of the page: what the numbers do
+    not show is for the author to say.
+    """
+    write_report(path)
+    run, answer, sections = _content(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for section in sections:
+        names = [f"{picture.name}.png" for picture in section.pictures]
+        for name in [*names, *(f"{table.name}.csv" for table in section.tables)]:
+            shutil.copyfile(path / name, folder / name)
+    notes = folder / "notes.md"
+    page = _rendered(
+        "page.md", run, answer, sections,
+        title=path.parent.name.replace("_", " ").capitalize(),
+        notes=notes.read_text().strip() if notes.exists() else "",
+        provenance=_provenance_rows(run, public=True),
+    )  # fmt: skip
+    target = folder / "README.md"
+    target.write_text(page + "\n")
+    return target
 
 
 def is_cheap(path: Path) -> bool:
@@ -73,17 +103,18 @@ def _failures(run: Run) -> list[Section]:
     return [Section("Failed cells", text, (Table("failed", "Cells that failed", rows),))]
 
 
-def _render(run: Run, answer: str, sections: list[Section]) -> str:
+def _rendered(template: str, run: Run, answer: str, sections: list[Section], **more: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lrray.reports", "templates"),
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=template.endswith(".html"), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"cell": cell_text}
-    return environment.get_template("report.html").render(
+    environment.filters |= {"cell": cell_text, "md": lambda text: str(text).replace("|", "\\|")}
+    return environment.get_template(template).render(
         run=run, state=run.state, answer=answer, sections=sections, open_rows=_OPEN_ROWS,
-        provenance=provenance_rows(run), written=time.strftime("%Y-%m-%d %H:%M %z"),
+        written=time.strftime("%Y-%m-%d %H:%M %z"),
         is_numeric=is_numeric, inline=lambda picture: _inline(run.path / f"{picture.name}.png"),
-        is_measured=lambda value: isinstance(value, Summary),
+        is_measured=lambda value: isinstance(value, Summary), **more,
     )  # fmt: skip
 
 
@@ -94,10 +125,12 @@ def _inline(figure: Path) -> tuple[str, int]:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}", round(pixels * 96 / DPI)
 
 
-def provenance_rows(run: Run) -> dict[str, str]:
-    """Where a run comes from, in words."""
+def _provenance_rows(run: Run, public: bool = False) -> dict[str, str]:
+    """Where a run comes from, in words; for all to read without the name of the machine."""
     made, summary = run.provenance, run.summary
-    git, machine = made.get("git") or {}, made.get("machine") or {}
+    git, machine = made.get("git") or {}, dict(made.get("machine") or {})
+    if public:
+        machine = {name: machine[name] for name in ("processor", "cores") if name in machine}
     versions: dict[str, Any] = made.get("versions") or {}
     revision = str(git.get("revision", ""))
     rows = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 
 import numpy as np
@@ -11,7 +12,7 @@ from runs import cell_of, fill, finish, loss_of, new_run
 
 from lrray.reports.groups import groups_of, mean_curve, metrics_of
 from lrray.reports.numbers import in_words, measured, with_error
-from lrray.reports.report import is_cheap, write_report
+from lrray.reports.report import is_cheap, write_page, write_report
 from lrray.reports.run import Run
 from lrray.reports.tables import latex_text
 from lrray.statistics import summarize
@@ -85,6 +86,22 @@ def test_the_latex_table_is_whole_and_escaped(folder, page):
     assert latex_text("a_b 5% & {x}^2 ~ $") == (
         r"a\_b 5\% \& \{x\}\textasciicircum{}2 \textasciitilde{} \$"
     )
+
+
+def test_a_page_to_commit_holds_the_report_its_files_and_the_authors_notes(folder, tmp_path):
+    finish(folder, len(fill(folder)))
+    target = tmp_path / "finding"
+    write_page(folder.path, target)
+    (target / "notes.md").write_text("## What it does not show\n\nMuch.\n")
+    text = write_page(folder.path, target).read_text()
+    assert "**Question.** Which model learns <fastest> & best?" in text
+    assert text.index("## What it does not show") < text.index("## Where it comes from")
+    linked = re.findall(r"\]\(([^)]+)\)", text)
+    assert {name.rpartition(".")[2] for name in linked} == {"png", "csv"}
+    assert all((target / name).stat().st_size > 0 for name in linked)
+    tables = re.findall(r"^\|.*\|$", text, flags=re.MULTILINE)
+    assert len(tables) > 8
+    assert os.uname().nodename not in text
 
 
 def test_a_run_without_any_cell_still_has_a_report(folder):
