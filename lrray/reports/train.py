@@ -224,7 +224,7 @@ def _plain(axes: dict[str, Any]) -> Row:
 def _bound_check(groups: list[Group]) -> str:
     """Whether any model seems to beat the bound, which none can."""
     results = [record["result"] for group in groups for record in group.records]
-    scores = [r[METRIC] / r["excess_se_bits"] for r in results if r.get("excess_se_bits")]
+    scores = [r[METRIC] / r["excess_bits_se"] for r in results if r.get("excess_bits_se")]
     if not scores:
         return ""
     return (

@@ -35,7 +35,7 @@ class Evaluation:
     """Mean exact NLL of the same tokens."""
     excess_bits: float | None = None
     """Loss minus bound: an estimate of the KL divergence from the data's law to the model."""
-    excess_se_bits: float | None = None
+    excess_bits_se: float | None = None
     """Standard error of the excess over sequences, paired: the data's own noise cancels."""
     bound_by_position_bits: NDArray[np.float64] | None = None
     """``[T - 1]``."""
@@ -47,7 +47,7 @@ class Evaluation:
             "accuracy": self.accuracy,
             "bound_bits": self.bound_bits,
             "excess_bits": self.excess_bits,
-            "excess_se_bits": self.excess_se_bits,
+            "excess_bits_se": self.excess_bits_se,
         }
         result: dict[str, Any] = {k: v for k, v in scalars.items() if v is not None}
         result["loss_by_position_bits"] = by_octave(self.loss_by_position_bits)
@@ -131,6 +131,6 @@ def _summarise(
         **measured,
         bound_bits=float(bound_bits.mean()),
         excess_bits=float(per_sequence.mean()),
-        excess_se_bits=float(per_sequence.std(ddof=1) / math.sqrt(len(per_sequence))),
+        excess_bits_se=float(per_sequence.std(ddof=1) / math.sqrt(len(per_sequence))),
         bound_by_position_bits=bound_bits.mean(axis=0),
     )

@@ -43,7 +43,7 @@ def save(folder: RunFolder, pair: str, size: int, seed: int, more: dict[str, flo
         folder.append_metrics(cell.id, {"step": step, "train_loss_bits": 3.0})
         folder.append_metrics(cell.id, {"step": step, "excess_bits": value + 10 / step})
     result = {"loss_bits": 2 + value, "bound_bits": 2.0, "excess_bits": value, **more}
-    folder.save_cell(cell, {**result, "excess_se_bits": 0.01, "num_parameters": 100}, 1.0)
+    folder.save_cell(cell, {**result, "excess_bits_se": 0.01, "num_parameters": 100}, 1.0)
 
 
 def test_the_difference_is_paired_by_seed_and_adjusted_after_holm(tmp_path: Path) -> None:

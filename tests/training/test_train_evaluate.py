@@ -38,7 +38,7 @@ def test_loss_accuracy_and_excess_are_their_definitions(gssm):
     assert found.accuracy == pytest.approx((targets == 3).mean())
     assert found.bound_bits == pytest.approx(bound.mean())
     assert found.excess_bits == pytest.approx(excess.mean())
-    assert found.excess_se_bits == pytest.approx(excess.std(ddof=1) / math.sqrt(20))
+    assert found.excess_bits_se == pytest.approx(excess.std(ddof=1) / math.sqrt(20))
     np.testing.assert_allclose(found.loss_by_position_bits, loss.mean(axis=0), rtol=1e-6)
 
 
@@ -85,4 +85,4 @@ def test_excess_goes_to_zero_where_a_model_can_learn_the_graph(
     assert found.excess_bits < 0.005
     for report in reports:
         if "excess_bits" in report:  # no model beats the bound
-            assert report["excess_bits"] > -3 * report["excess_se_bits"]
+            assert report["excess_bits"] > -3 * report["excess_bits_se"]
