@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -17,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from lrray.cluster.file import check_reachable, read_cluster_file
+from lrray.cluster.file import check_reachable, quiet, read_cluster_file
 from lrray.errors import LrrayError
 
 if TYPE_CHECKING:
@@ -221,7 +220,7 @@ def _open(url: str, tunnelled: bool) -> JobSubmissionClient:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # it would tell of every upload
+    quiet()  # it would tell of every upload
 
     class Client(JobSubmissionClient):
         """Gives up waiting for an answer after a while."""

@@ -68,6 +68,12 @@ def check_reachable(data: Mapping[str, Any], where: str) -> None:
         ) from None  # fmt: skip
 
 
+def quiet() -> None:
+    """Keeps Ray's remarks off the terminal; some of its loggers have levels of their own."""
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "ray"]:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 def _ssh_settings(target: str, where: str) -> dict[str, str]:
     """What ``ssh`` itself would use for a target: user configuration included."""
     try:
@@ -129,7 +135,7 @@ def _check_schema(data: dict[str, Any], where: str) -> None:
     from jsonschema import ValidationError, validate
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    logging.getLogger("ray").setLevel(logging.ERROR)  # it would tell of every default
+    quiet()  # it would tell of every default
     schema = Path(ray.autoscaler.__file__).with_name("ray-schema.json")
     try:
         validate(data, json.loads(schema.read_bytes()))

@@ -194,6 +194,32 @@ def test_results_come_home_whole(cluster):
     cluster.diary.step(f"lrray fetch: {len(records)} grid cells and the pairs are on the laptop")
 
 
+def test_ways_to_the_head_that_fail_are_told_in_one_line(cluster):
+    """What ``ray up`` repeats for minutes, or for ever, or says as a stack trace."""
+    laptop, text = cluster.laptop, cluster.file.read_text()
+    address = cluster.network["head"].address
+    key = laptop.home / ".ssh" / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    mistakes = {
+        "a key that the head does not know": (("id_ed25519", "other"), "Permission denied"),
+        "a key that is not there": (("id_ed25519", "gone"), "there is no ~/.ssh/gone"),
+        "an address without a machine": ((address, "10.77.0.99"), "no SSH server answers at 10.77"),
+        "a machine without sshd": ((address, "10.77.0.1"), "10.77.0.1:22: Connection refused"),
+        "a cluster that is not up": (("lrray-local", "another"), "not found"),
+    }
+    laptop.run("pkill", "-x", "sshd")  # the laptop's own, in its own PID namespace
+    file = laptop.home / "broken.yaml"
+    for mistake, ((old, new), said) in mistakes.items():
+        assert old in text
+        file.write_text(text.replace(old, new))
+        output = laptop.run("lrray", "status", "--cluster", "/tmp/home/broken.yaml", check=False)
+        cluster.diary.said(f"{mistake}: {output}")
+        assert output.count("\n") == 1, output
+        assert said in output
+        assert "(fix: " in output
+    cluster.diary.step("lrray status: five broken ways to the head are told in a line each")
+
+
 def test_ray_down_ends_ray_on_every_host(cluster):
     cluster.network.join(cluster.network["worker1"])
     cluster.on_laptop("ray", "down", "-y", "/tmp/home/local.yaml", folder=ROOT)
