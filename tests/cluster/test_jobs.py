@@ -49,12 +49,18 @@ class Server:
     def start(self):
         self.head.run("ray", "get-auth-token", "--generate")
         token = self.head.home / ".ray" / "auth_token"
-        self.head.run(
-            "env", "RAY_AUTH_MODE=token", "RAY_USAGE_STATS_ENABLED=0",
-            "RAY_raylet_start_wait_time_s=300", "ray", "start", "--head",
-            "--port=6379", "--dashboard-host=0.0.0.0", "--num-cpus=2",
-        )  # fmt: skip
+        wait_until(self._started, "Ray on the head")
         return token
+
+    def _started(self):
+        """On a busy machine Ray gives up after its fixed 30 seconds."""
+        settings = ["RAY_AUTH_MODE=token", "RAY_USAGE_STATS_ENABLED=0"]
+        self.head.run("ray", "stop", "--force")  # sees this host's processes alone
+        said = self.head.run(
+            "env", *settings, "ray", "start", "--head", "--port=6379", "--dashboard-host=0.0.0.0",
+            "--num-cpus=2", check=False,
+        )  # fmt: skip
+        return "Ray runtime started" in said
 
     def lrray(self, *words, check=True, environment=()):
         return self.laptop.run(
