@@ -234,24 +234,39 @@ def aggregate(table: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
 
 def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Console) -> bool:
     """Prints means over seeds and the cells that failed; returns whether all is done."""
-    rows = summary["means"]
-    if rows:
-        chosen = getattr(load_kind(summary["kind"]), "SHOWN", None)
-        names = [name for name in rows[0] if not name.endswith("_se")]
-        if chosen is not None:
-            names = [name for name in names if name in (*summary["axes"], "seeds", *chosen)]
-        table = Table(*names, box=SIMPLE_HEAD)
-        for row in rows[:SHOWN_ROWS]:
-            table.add_row(*(_shown(row, name) for name in names))
-        console.print(table)
-        if len(rows) > SHOWN_ROWS:
-            console.print(f"… and {len(rows) - SHOWN_ROWS} more in cells.csv")
+    if summary["means"]:
+        _show_means(summary, console)
     stopped = f", {summary['stopped']} stopped early" if summary["stopped"] else ""
     console.print(f"{summary['done']} of {summary['cells']} cells done{stopped}")
     for failure in summary["failures"][:SHOWN_ROWS]:
         axes = " ".join(f"{name}={value}" for name, value in failure["axes"].items())
         console.print(f"[red]failed[/red] {axes}: {failure['reason']}", soft_wrap=True)
     return bool(summary["done"] + summary["stopped"] == summary["cells"])
+
+
+def _show_means(summary: Mapping[str, Any], console: Console) -> None:
+    """Axes first, then as many numbers as the terminal is wide."""
+    rows = summary["means"]
+    axes = [name for name in (*summary["axes"], "seeds") if name in rows[0]]
+    numbers = [name for name in rows[0] if name not in axes and not name.endswith("_se")]
+    chosen = getattr(load_kind(summary["kind"]), "SHOWN", numbers)
+    names, width = axes, 2 + sum(_width(rows, name) for name in axes)
+    for name in (name for name in chosen if name in numbers):
+        width += _width(rows, name)
+        if width > console.width and len(names) > len(axes):
+            break
+        names = [*names, name]
+    table = Table(*names, box=SIMPLE_HEAD)
+    for row in rows[:SHOWN_ROWS]:
+        table.add_row(*(_shown(row, name) for name in names))
+    console.print(table)
+    if len(rows) > SHOWN_ROWS:
+        console.print(f"… and {len(rows) - SHOWN_ROWS} more in cells.csv")
+
+
+def _width(rows: Sequence[Mapping[str, Any]], name: str) -> int:
+    """Characters of a column, the space around it included."""
+    return 3 + max(len(name), *(len(_shown(row, name)) for row in rows[:SHOWN_ROWS]))
 
 
 def _shown(row: Mapping[str, Any], name: str) -> str:

@@ -36,6 +36,9 @@ from lrray.training.config import TrainConfig
 
 CODE = ("lrray.gssm", "lrray.models", "lrray.training", "lrray.difficulty.compressors")
 
+SHOWN = ("excess_bits", "loss_bits", "bound_bits", "accuracy")
+"""Numbers of the table on the terminal; all are in ``cells.csv``."""
+
 
 class MatchedPair(BaseModel):
     """One end of a matched pair, as a difficulty study writes it; further keys are for readers."""

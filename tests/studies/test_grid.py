@@ -1,10 +1,14 @@
 """Grids of settings: axes, zip, exclude, scales, overrides, and every way to get them wrong."""
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from lrray.errors import LrrayError
+from lrray.studies.cell_grid import show
 from lrray.studies.function import Study
 from lrray.studies.grid import axis_values, expand
 from lrray.studies.spec import read_study
@@ -186,3 +190,17 @@ def test_an_override_goes_over_the_scale_and_replaces_axes(scaled_study):
 def test_an_unknown_scale_names_the_closest(scaled_study):
     with pytest.raises(LrrayError, match=r"scale: must name one of its scales, but got 'smal'"):
         read_study(scaled_study, ["scale=smal"])
+
+
+@pytest.mark.parametrize(("width", "numbers"), [(32, 1), (45, 2), (200, 12)])
+def test_the_table_shows_as_many_numbers_as_the_terminal_is_wide(width, numbers):
+    row = {"rate": 0.1, "seeds": 3} | {f"number_{i:02}": i / 7 for i in range(12)}
+    summary = {
+        "means": [row], "axes": ["rate", "seed"], "kind": "function", "cells": 1, "done": 1,
+        "stopped": 0, "failures": [],
+    }  # fmt: skip
+    console = Console(width=width, file=io.StringIO())
+    assert show(summary, [], console)
+    header = console.file.getvalue().splitlines()[1]
+    assert header.split()[:2] == ["rate", "seeds"]
+    assert len(header.split()) == 2 + numbers
