@@ -1,0 +1,22 @@
+"""The page about the architecture shows the picture as it is drawn now, and names real files."""
+
+import importlib.util
+import re
+
+from tests.docs.blocks import ROOT
+
+_PICTURE = ROOT / "docs/images/architecture.py"
+_spec = importlib.util.spec_from_file_location("architecture", _PICTURE)
+architecture = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(architecture)
+
+
+def test_the_picture_is_the_one_that_its_script_draws():
+    assert architecture.picture() == _PICTURE.with_suffix(".svg").read_text("utf-8")
+
+
+def test_every_file_that_page_and_picture_name_is_there():
+    text = (ROOT / "docs/architecture.md").read_text("utf-8") + architecture.picture()
+    named = set(re.findall(r"\b((?:\w+/)+\w+\.py)\b", text)) - {"docs/images/architecture.py"}
+    assert len(named) > 8
+    assert [name for name in named if not (ROOT / "lrray" / name).exists()] == []
