@@ -1,0 +1,159 @@
+"""How costs grow with the number of cells and of GPUs; `python -m benchmarks.scale`.
+
+A Ray cluster of four nodes on this machine declares GPUs that are not there; cells take no time and
+hold one of them. Four run at once: each is a process, and they share this machine's cores. Short
+cells share trials; with one cell per trial the cost is that of longer cells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.table import row, show
+
+FEW, MANY = 500, 10_000
+FEW_ALONE, MANY_ALONE = 200, 1_000
+"""Cells where each has a trial of its own."""
+NODES = 4
+
+_CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+gpus = int(sys.argv[1]) // {nodes}
+node = dict(num_cpus=1, num_gpus=gpus, object_store_memory=100_000_000)
+cluster = Cluster(initialize_head=True, head_node_args=node)
+for _ in range({nodes} - 1):
+    cluster.add_node(**node)
+print(">", cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+_STUDY = """
+import sys
+from lrray.studies import sources
+sources.BATCH_S = float(sys.argv.pop(1))
+from lrray.study import main
+main()
+"""
+
+
+def nothing(x: int) -> dict[str, float]:
+    """A cell that takes no time."""
+    return {"y": float(x)}
+
+
+def measure() -> list[dict[str, Any]]:
+    """All rows."""
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for gpus in (64, 1000):
+            with cluster(gpus) as address:
+                rows += _on_cluster(Path(scratch) / str(gpus), address, f"{gpus} GPUs")
+    return rows
+
+
+def _on_cluster(folder: Path, address: str, where: str) -> list[dict[str, Any]]:
+    folder.mkdir()
+    few, many = run(folder, "few", FEW, address), run(folder, "many", MANY, address)
+    alone = run(folder, "few_alone", FEW_ALONE, address, batch_s=0)
+    more_alone = run(folder, "many_alone", MANY_ALONE, address, batch_s=0)
+    resumed = run(folder, "many", MANY, address, options=("--resume",))
+    few_write_ms, many_write_ms = write_ms(few.run), write_ms(many.run)
+    return [
+        row("cell of many", few.cell_ms, "ms", "", f"{where}, {FEW:,} cells"),
+        row("the same", many.cell_ms, "ms", "", f"{where}, {MANY:,} cells"),
+        row("ratio", many.cell_ms / few.cell_ms, "x", "<= 1.5", where),
+        row("cell in a trial of its own", alone.cell_ms, "ms", "", f"{where}, {FEW_ALONE:,} cells"),
+        row("the same", more_alone.cell_ms, "ms", "", f"{where}, {MANY_ALONE:,} cells"),
+        row("ratio", more_alone.cell_ms / alone.cell_ms, "x", "<= 1.5", where),
+        row("driver memory", few.memory_gb, "GB", "", f"{where}, {FEW:,} cells"),
+        row("the same", many.memory_gb, "GB", "", f"{where}, {MANY:,} cells"),
+        row("tables, per cell", few_write_ms, "ms", "", f"{FEW:,} cells"),
+        row("the same", many_write_ms, "ms", "", f"{MANY:,} cells"),
+        row("ratio", many_write_ms / few_write_ms, "x", "<= 1.5"),
+        row("resuming finished cells", resumed.wall_s, "s", "", f"{where}, {MANY:,} cells"),
+    ]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One finished command."""
+
+    run: Path
+    num_cells: int
+    wall_s: float
+    """From the cells' begin to the summary, without Ray's start."""
+    memory_gb: float
+    """Most that the driver took."""
+
+    @property
+    def cell_ms(self) -> float:
+        return self.wall_s / self.num_cells * 1e3
+
+
+def run(
+    folder: Path, name: str, cells: int, address: str, batch_s: float = 1.0,
+    options: tuple[str, ...] = (),
+) -> Ran:  # fmt: skip
+    """Runs a study as a command of its own."""
+    study = {
+        "kind": "function", "question": "What does a cell cost?", "hypothesis": "Little.",
+        "function": "benchmarks.scale:nothing",
+        "grid": {"settings.x": {"start": 0, "stop": cells}},
+        "resources": {"gpu": 1, "cpu": 0.5, "max_concurrent": 4},
+    }  # fmt: skip
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(study))
+    command = [sys.executable, "-c", _STUDY, str(batch_s), str(path)]
+    command += ["--out", str(folder), "--address", address, *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    (summary,) = (folder / name).glob("*/summary.json")
+    seconds = json.loads(summary.read_text())["wall_seconds"]
+    return Ran(summary.parent, cells, seconds, usage.ru_maxrss * 1024 / 1e9)
+
+
+def write_ms(run: Path) -> float:
+    """Time to make a run's table from its records, per cell."""
+    from lrray.studies.cell_grid import aggregate, cell_table
+    from lrray.studies.folder import RunFolder
+
+    records = list(RunFolder(run).cells())
+    began = time.perf_counter()
+    table = cell_table(records)
+    table.to_csv(index=False)
+    aggregate(table, ["settings.x"])
+    return (time.perf_counter() - began) / len(records) * 1e3
+
+
+@contextmanager
+def cluster(gpus: int) -> Iterator[str]:
+    """A Ray cluster with that many GPUs in name; gives its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _CLUSTER.format(nodes=NODES), str(gpus)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield next(line[2:].strip() for line in process.stdout if line.startswith("> "))
+    finally:
+        process.stdin.close()
+        process.wait(120)
+
+
+if __name__ == "__main__":
+    show(measure(), "scale")
