@@ -134,14 +134,17 @@ class _Grid:
 
     def steps(self) -> Iterator[CellSource]:
         if self.study.search is None:
-            self.progress.phase("running cells")
+            self.progress.phase("running cells", numbers=self._live_numbers())
             missing = [cell for cell in self._cells() if not self.folder.load_cell(cell.id)]
             yield FixedCells(self.folder, missing, self.slots)
         else:
-            self.progress.phase("searching")
+            self.progress.phase("searching", numbers=self._live_numbers())
             self.storage = open_journal(self.folder)
             self.arms = [self._arm(point) for point in self.points]
             yield SearchedCells(self.folder, self.arms)
+
+    def _live_numbers(self) -> tuple[str, ...]:
+        return tuple(getattr(load_kind(self.study.kind), "LIVE", ()))
 
     def _cells(self) -> list[Cell]:
         return [make_cell(point.study, point.axes) for point in self.points]

@@ -2,10 +2,9 @@
 
 A kind is a module that offers ``Study`` (its settings), ``CODE`` (the modules its results depend
 on) and ``run_cell(settings, context)``; it may offer ``check(studies, where, data_folder)`` for
-what takes heavy imports or files to check before any work, and ``SHOWN``, the numbers of the
-terminal's table where a result has many. A *runner* plans, runs and shows a study
-of that kind.
-Modules load when they are used, so that light cells stay light.
+what takes heavy imports or files to check before any work, and ``SHOWN`` and ``LIVE``, the numbers
+of ended and of running cells on the terminal where there are many. A *runner* plans, runs and shows
+a study of that kind. Modules load when they are used, so that light cells stay light.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -15,12 +16,17 @@ from rich.progress import Progress as Bar
 
 from lrray.studies.folder import RunFolder
 from lrray.studies.gauges import show_counts
+from lrray.studies.identity import Cell
+from lrray.studies.running import RunningCells
 
 if TYPE_CHECKING:
     from lrray.studies.sources import CellSource
 
 LINE_S = 10.0
-"""Seconds between progress lines where the output is not a terminal."""
+"""Least seconds between progress lines where the output is not a terminal."""
+
+QUIET_S = 60.0
+"""Longest time without such a line."""
 
 STATUS_S = 2.0
 """Least seconds between two writes of ``status.json``."""
@@ -50,6 +56,13 @@ class Progress:
         self._task = self._bar.add_task("starting Ray", total=None, note="")
         self._live = Live(self._bar, console=console, refresh_per_second=4, transient=True)
         self._source: CellSource | None = None
+        self._cells: RunningCells | None = None
+        self._detail: RenderableType | None = None
+        self._numbers: Sequence[str] = ()
+        self._ended_at_line = -1
+        self._one_at_a_time = threading.Lock()
+        self._stop = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, daemon=True)
         self._began = self._last_line = time.monotonic()
         self._phase = "starting Ray"
         self._base = 0
@@ -59,6 +72,7 @@ class Progress:
     def __enter__(self) -> Progress:
         if self.console.is_terminal and not self.quiet:
             self._live.start()
+        self._ticker.start()
         return self
 
     def __exit__(
@@ -67,18 +81,31 @@ class Progress:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self._stop.set()
+        self._ticker.join()
         self._live.stop()
 
+    def _tick(self) -> None:
+        """Cells that take long change no counts: what they are doing is looked up now and then."""
+        while not self._stop.wait(LINE_S):
+            with self._one_at_a_time:
+                if self._source is not None:
+                    self._show(self._source)
+
     def phase(
-        self, name: str, describe: Callable[[], RenderableType | None] = lambda: None
+        self,
+        name: str,
+        describe: Callable[[], RenderableType | None] = lambda: None,
+        numbers: Sequence[str] = (),
     ) -> None:
         """Names what is being done now.
 
         Args:
             name: shown beside the bar, whose count starts anew.
             describe: what to show below it; called after every ended trial.
+            numbers: of the running cells' curves, to show below that.
         """
-        self._phase, self._describe = name, describe
+        self._phase, self._describe, self._numbers = name, describe, numbers
         self._base = self._ended()
         self._began = time.monotonic()
         self._bar.update(self._task, description=name, completed=0, total=None, note="")
@@ -92,26 +119,40 @@ class Progress:
     def begin(self, source: CellSource) -> None:
         """Follows a source of cells from now on."""
         self._source = source
+        if self._folder is not None:
+            self._cells = RunningCells(self._folder, lambda: _running(source), self._numbers)
         source.changed = self.update
         self.update()
 
     def update(self) -> None:
         """Shows the source's present state."""
-        source = self._source
-        if source is None:
-            return
+        with self._one_at_a_time:
+            if self._source is not None:
+                self._detail = self._describe()
+                self._show(self._source)
+
+    def _show(self, source: CellSource) -> None:
         ended = self._ended() - self._base
-        running = sum(len(cells) for cells in source.running.values())
-        total = ended + running + source.num_left
+        total = ended + len(_running(source)) + source.num_left
+        if not total:  # between two phases, or in one without cells
+            return
         note = self._note(source, ended, total)
         self._bar.update(self._task, completed=ended, total=total, note=note)
-        detail = self._describe()
-        self._live.update(Group(self._bar, detail) if detail is not None else self._bar)
+        below = [part for part in (self._detail, self._cells) if part is not None]
+        self._live.update(Group(self._bar, *below))
         self._write_status(source, ended, total)
-        now = time.monotonic()
-        if not self.console.is_terminal and not self.quiet and now - self._last_line > LINE_S:
-            self._last_line = now
-            self.console.print(f"{self._phase}: {ended} of {total}{'  ' + note if note else ''}")
+        if not self.console.is_terminal and not self.quiet:
+            self._print_line(ended, f"{self._phase}: {ended} of {total}", note)
+
+    def _print_line(self, ended: int, counts: str, note: str) -> None:
+        since = time.monotonic() - self._last_line
+        if since < (LINE_S if ended != self._ended_at_line else QUIET_S):
+            return
+        self._last_line, self._ended_at_line = time.monotonic(), ended
+        self.console.print("  ".join(filter(None, [counts, note])))
+        if self._cells is not None:
+            for name, numbers in self._cells.lines():
+                self.console.print(f"  {name}  {numbers}", soft_wrap=True, highlight=False)
 
     def _write_status(self, source: CellSource, ended: int, total: int) -> None:
         """``ended`` and ``total`` count this phase; ``done`` and ``failed`` the whole run."""
@@ -119,11 +160,7 @@ class Progress:
         if self._folder is None or (now - self._last_status < STATUS_S and ended < total):
             return
         self._last_status = now
-        running = [
-            {"id": cell.id, "axes": dict(cell.axes)}
-            for cells in source.running.values()
-            for cell in cells
-        ]
+        running = [{"id": cell.id, "axes": dict(cell.axes)} for cell in _running(source)]
         status = {
             "phase": self._phase, "ended": ended, "total": total, "done": source.num_done,
             "failed": source.num_failed, "running": running, "updated_at": now,
@@ -141,6 +178,10 @@ class Progress:
         if ended >= 2:
             notes.append(f"about {duration(elapsed / ended * (total - ended))} left")
         return ", ".join(notes)
+
+
+def _running(source: CellSource) -> list[Cell]:
+    return [cell for cells in list(source.running.values()) for cell in cells]
 
 
 def duration(seconds: float) -> str:

@@ -40,6 +40,10 @@ SHOWN = ("excess_bits", "loss_bits", "bound_bits", "accuracy")
 """Numbers of the table on the terminal; all are in ``cells.csv``."""
 
 
+LIVE = ("step", "train_loss_bits", "excess_bits", "tokens_per_s")
+"""Numbers of a running cell on the terminal."""
+
+
 class MatchedPair(BaseModel):
     """One end of a matched pair, as a difficulty study writes it; further keys are for readers."""
 
