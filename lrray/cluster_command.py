@@ -75,8 +75,6 @@ def follow(job: JobId = None, cluster: Cluster = None, address: Address = None) 
 
 def status(cluster: Cluster = None, address: Address = None) -> None:
     """List the submitted studies and how far each is."""
-    from rich.table import Table
-
     from lrray.cluster.jobs import runs_of, study_jobs
 
     console = Console(highlight=False)
@@ -85,16 +83,15 @@ def status(cluster: Cluster = None, address: Address = None) -> None:
         runs: dict[str, dict[str, object]] = {}
         for out in sorted({str((job.metadata or {})["out"]) for job in jobs}):
             runs |= runs_of(connection, out)
-    table = Table("job", "state", "cells", "results on the cluster", box=None)
+    rows = [("job", "state", "cells", "results on the cluster")]
     for job in jobs:
         run = runs.get(str(job.submission_id), {})
-        table.add_row(
-            str(job.submission_id), job.status.value.lower(), _cells(run.get("status")),
-            str(run.get("folder", "")),
-        )  # fmt: skip
-    for column in table.columns:
-        column.overflow = "fold"
-    console.print(table)
+        cells, folder = _cells(run.get("status")), str(run.get("folder", ""))
+        rows.append((str(job.submission_id), job.status.value.lower(), cells, folder))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:  # on one line each, however narrow the terminal: paths are copied from here
+        line = "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True))
+        console.print(line.rstrip(), markup=False, soft_wrap=True)
 
 
 def stop(job: JobId = None, cluster: Cluster = None, address: Address = None) -> None:

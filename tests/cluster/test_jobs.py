@@ -113,7 +113,7 @@ def test_a_stopped_study_is_resumed_and_fetched_while_it_runs(server):
     state = wait_until(lambda: "of 3" in " ".join(server.state(job)) and server.state(job), "cells")
     assert state[0] == "running"
     assert state[2:4] == ["of", "3"]
-    assert "results/good/" in "".join(state[4:])
+    assert str(server.results / "good") in state[-1]
 
     assert "results/good/" in server.lrray("fetch", job)
     home = server.laptop.home / "study" / "results"
