@@ -106,12 +106,10 @@ def num_slots(resources: Resources) -> int:
     import ray
 
     spread = _spread(resources)
-    per_node = [_fits(node["Resources"], spread) for node in ray.nodes() if node["Alive"]]
-    # A cell's GPU workers share one node; CPU workers may be anywhere.
-    workers = sum(per_node)
-    cells = (
-        sum(fit // spread.workers for fit in per_node) if spread.gpu else workers // spread.workers
-    )
+    cells = _cells_that_fit(spread)
+    if not cells and resources.wait_for_nodes_min:
+        _wait_for_nodes(spread, 60 * resources.wait_for_nodes_min)
+        cells = _cells_that_fit(spread)
     if not cells:
         have = ray.cluster_resources()
         each = f"{spread.cpu:g} CPU" + (f" and {spread.gpu:g} GPU" if spread.gpu else "")
@@ -119,9 +117,30 @@ def num_slots(resources: Resources) -> int:
         one = "on one node " if spread.gpu else ""
         raise LrrayError(
             "resources", f"a cell needs {spread.workers} x {each} {one}but the cluster has {there}",
-            fix="lower resources.cpu, gpu or workers, or join a larger cluster with --address",
+            fix="lower resources.cpu, gpu or workers, join a larger cluster with --address, or set "
+            "resources.wait_for_nodes_min where nodes start on demand",
         )  # fmt: skip
     return min(cells, resources.max_concurrent or cells)
+
+
+def _cells_that_fit(spread: Workers) -> int:
+    """Cells that the nodes there are have room for."""
+    import ray
+
+    per_node = [_fits(node["Resources"], spread) for node in ray.nodes() if node["Alive"]]
+    if spread.gpu:  # a cell's GPU workers share one node; CPU workers may be anywhere
+        return sum(fit // spread.workers for fit in per_node)
+    return sum(per_node) // spread.workers
+
+
+def _wait_for_nodes(spread: Workers, timeout_s: float) -> None:
+    """Asks the cluster for room for one cell, so that it starts nodes."""
+    from ray.util.placement_group import placement_group, remove_placement_group
+
+    one = {"CPU": spread.cpu} | ({"GPU": spread.gpu} if spread.gpu else {})
+    group = placement_group([one] * spread.workers, strategy=spread.strategy)
+    group.wait(timeout_s)
+    remove_placement_group(group)
 
 
 def _fits(node: Mapping[str, float], spread: Workers) -> int:

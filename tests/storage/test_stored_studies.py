@@ -223,9 +223,7 @@ def test_a_server_that_nobody_runs_is_refused_in_one_line(tmp_path):
     assert line.startswith("s3://studies/x: does not answer (fix: check the network")
 
 
-def test_credentials_unknown_or_without_rights_are_refused_in_one_line(
-    tmp_path, strict_server
-):
+def test_credentials_unknown_or_without_rights_are_refused_in_one_line(tmp_path, strict_server):
     address = strict_server.address("x")
     line = one_line(tmp_path, "--storage", address)
     assert "s3://studies/x: does not know the credentials" in line
