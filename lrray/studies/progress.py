@@ -108,7 +108,8 @@ class Progress:
         self._phase, self._describe, self._numbers = name, describe, numbers
         self._base = self._ended()
         self._began = time.monotonic()
-        self._bar.update(self._task, description=name, completed=0, total=None, note="")
+        self._bar.update(self._task, description=name, completed=0, note="")
+        self._bar.tasks[0].total = None  # unknown as yet; update() would leave the old one
         if not self.console.is_terminal and not self.quiet:
             self.console.print(name)
 
