@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for command_pages
 project = "lrray"
 html_title = "lrray"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "myst_parser", "command_pages"]
-exclude_patterns = ["images"]
+exclude_patterns = ["images", "**/notes.md"]  # notes are parts of reports
 
 # Markdown. Links to headings are checked, so every heading has an anchor as GitHub makes it.
 myst_heading_anchors = 4

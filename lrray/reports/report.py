@@ -148,7 +148,3 @@ def _provenance_rows(run: Run, public: bool = False) -> dict[str, str]:
         "packages": ", ".join(f"{name} {number}" for name, number in versions.items() if number),
     }
     return {name: text for name, text in rows.items() if text}
-
-
-def _time(seconds: float | None) -> str:
-    return "" if seconds is None else duration(seconds)
