@@ -13,6 +13,7 @@ from lrray.reports import grid
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid_figures import curves_figure, means_figure
 from lrray.reports.groups import SEED, Group, groups_of, label, mean_curve, varying
+from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
 from lrray.reports.train_figures import bars_figure
 from lrray.statistics import PairedDifference, Summary, holm, paired_difference, summarize
@@ -54,10 +55,18 @@ class Comparison:
 
 
 def answer(run: Run) -> str:
-    """Which of the two pairs has less excess loss, by how much, and how sure that is."""
-    compared = comparisons(groups_of(run))
+    """Which of the two pairs has less excess loss, by how much, and how sure that is.
+
+    Where compressors were measured, also how far each is above the bound, nearest first.
+    """
+    groups = groups_of(run)
+    compared = comparisons(groups)
     if not compared:
         return grid.answer(run)
+    return " ".join([_difference(compared), *_distances(groups)])
+
+
+def _difference(compared: list[Comparison]) -> str:
     first, second = (_spoken(name) for name in (compared[0].first, compared[0].second))
     head = f"Excess loss of {first} minus that of {second}"
     if len(compared) <= MAX_TOLD:
@@ -70,6 +79,31 @@ def answer(run: Run) -> str:
         f"{head}: of {len(compared)} settings the 95 % interval lies below 0 in {below}, above 0 "
         f"in {above}; from {extremes[0].in_words} to {extremes[-1].in_words}."
     )
+
+
+def _distances(groups: list[Group]) -> list[str]:
+    """A sentence per setting; none where no compressor was measured or there are many."""
+    names = _compressors(groups)
+    if not names or len(groups) > MAX_TOLD:
+        return []
+    sentences = []
+    for group in groups:
+        bound = group.values("bound_bits")
+        above = {
+            name.removesuffix("_bits"): summarize(
+                [value - least for value, least in zip(group.values(name), bound, strict=True)]
+            )
+            for name in ("loss_bits", *names)
+        }
+        said = ", ".join(
+            f"{'the model' if name == 'loss' else name} {with_error(far.mean, far.standard_error)}"
+            for name, far in sorted(above.items(), key=lambda item: item[1].mean)
+        )
+        axes = {name: value for name, value in group.axes.items() if name in varying(groups)}
+        kind = _spoken(str(axes.pop(PAIR)))
+        where = " ".join([kind, *([label(axes)] if axes else [])])
+        sentences.append(f"Bits/token above the exact bound, {where}: {said}.")
+    return sentences
 
 
 def sections(run: Run) -> list[Section]:
@@ -169,7 +203,8 @@ def _caution(compared: list[Comparison]) -> str:
     return (
         "Below 0: the first kind is learnt better. Differences pair the runs of one seed; seeds "
         f"vary the kernel draw, the data and the initial weights together. With {fewest} seeds and "
-        f"{len(compared)} comparisons the smallest p that Holm's adjustment leaves is {least:.2g}."
+        f"{len(compared)} {'comparison' if len(compared) == 1 else 'comparisons'} the smallest p "
+        f"that Holm's adjustment leaves is {least:.2g}."
     )
 
 
@@ -196,10 +231,15 @@ def _curve(run: Run, cell_id: str) -> list[tuple[float, float]]:
     return [(point["step"], point[METRIC]) for point in points if METRIC in point]
 
 
-def _compression(groups: list[Group]) -> list[Section]:
+def _compressors(groups: list[Group]) -> list[str]:
+    """Names of their numbers in the results."""
     first = groups[0].records[0]["result"]
     fixed = ("loss_bits", "bound_bits", "excess_bits")
-    names = [name for name in first if name.endswith("_bits") and name not in fixed]
+    return [name for name in first if name.endswith("_bits") and name not in fixed]
+
+
+def _compression(groups: list[Group]) -> list[Section]:
+    names = _compressors(groups)
     if not names:
         return []
     shown = ("bound_bits", "loss_bits", *names)

@@ -69,6 +69,13 @@ def test_the_answer_is_one_sentence_with_interval_n_and_p(tmp_path: Path) -> Non
     assert answer.count(". ") == 0
 
 
+def test_the_answer_names_compressors_by_their_distance_to_the_bound(tmp_path: Path) -> None:
+    answer = train.answer(fill(tmp_path, sizes=(8,), zlib_bits=4.0, ppmd_bits=3.0))
+    said = answer.partition("above the exact bound, easy-to-infer: ")[2].partition(".B")[0]
+    assert said.index("the model ") < said.index("ppmd ") < said.index("zlib ")
+    assert answer.count("Bits/token above the exact bound") == 2
+
+
 def test_many_settings_are_counted_rather_than_listed(tmp_path: Path) -> None:
     answer = train.answer(fill(tmp_path, sizes=(4, 8, 16, 32, 64), seeds=4))
     assert "of 5 settings the 95 % interval lies below 0 in 5, above 0 in 0" in answer
