@@ -66,8 +66,10 @@ def _key(gssm: GSSM, num_sequences: int, seq_len: int) -> str:
 def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float64] | None:
     """The cached bound, or none where the file is missing or damaged."""
     try:
-        bound: NDArray[np.float64] = np.load(path, allow_pickle=False)
+        bound = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
+        return None
+    if not isinstance(bound, np.ndarray):  # an archive of arrays in its place
         return None
     return bound if bound.shape == shape and np.isfinite(bound).all() else None
 
