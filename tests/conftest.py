@@ -3,12 +3,17 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Two test processes share two cores: libraries must not take both each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from lrray.config import parse
 from lrray.gssm import GraphConfig
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,7 @@ def is_read_or_refused(folder: Path, content: bytes) -> None:
     assert 0 < study.bounds.low[0] < study.bounds.high[0]
 
 
-FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 @given(mutated_studies())

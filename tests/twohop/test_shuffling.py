@@ -30,7 +30,7 @@ def overlapping_answers(draw):
     return [[i == j or cells[i * n + j] for j in range(n)] for i in range(n)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(few_values.map(same_value) | overlapping_answers(), st.integers(0, 1000))
 def test_the_number_of_fixed_points_is_the_smallest_possible(right, seed):
     donors = value_derangement(right, random.Random(seed))
@@ -38,7 +38,7 @@ def test_the_number_of_fixed_points_is_the_smallest_possible(right, seed):
     assert len(fixed_points(right, donors)) == fewest_by_brute_force(right)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from("abcdef"), min_size=2, max_size=40), st.integers(0, 1000))
 def test_fixed_points_are_the_surplus_of_a_value_on_more_than_half_the_rows(values, seed):
     donors = value_derangement(same_value(values), random.Random(seed))
