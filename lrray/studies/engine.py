@@ -26,6 +26,9 @@ from lrray.studies.worker import Limits, trial
 if TYPE_CHECKING:
     from lrray.studies.sources import CellSource
 
+NODES_COME_MIN = 15.0
+"""How long a cloud may take to start a node."""
+
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -107,8 +110,8 @@ def num_slots(resources: Resources) -> int:
 
     spread = _spread(resources)
     cells = _cells_that_fit(spread)
-    if not cells and resources.wait_for_nodes_min:
-        _wait_for_nodes(spread, 60 * resources.wait_for_nodes_min)
+    if not cells and _wait_min(resources):
+        _wait_for_nodes(spread, 60 * _wait_min(resources))
         cells = _cells_that_fit(spread)
     if not cells:
         have = ray.cluster_resources()
@@ -121,6 +124,18 @@ def num_slots(resources: Resources) -> int:
             "resources.wait_for_nodes_min where nodes start on demand",
         )  # fmt: skip
     return min(cells, resources.max_concurrent or cells)
+
+
+def _wait_min(resources: Resources) -> float:
+    """How long nodes may take to come; ``ray up`` leaves its configuration on the head."""
+    import ray
+
+    if resources.wait_for_nodes_min is not None:
+        return resources.wait_for_nodes_min
+    node: Any = ray._private.worker._global_node
+    started_here = node is not None and node.is_head()
+    starts_nodes = not started_here and Path("~/ray_bootstrap_config.yaml").expanduser().exists()
+    return NODES_COME_MIN if starts_nodes else 0.0
 
 
 def _cells_that_fit(spread: Workers) -> int:

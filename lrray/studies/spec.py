@@ -52,9 +52,10 @@ class Resources(Settings):
     """Most cells that run at once; None: as many as fit."""
     workers: Annotated[int, Field(ge=1)] = 1
     """Processes per cell; above 1 the cell trains in parallel, each worker with its own CPUs."""
-    wait_for_nodes_min: Annotated[float, Field(ge=0)] = 0
-    """Minutes that a cluster which starts nodes on demand may take until a cell fits; 0: a cell
-    that fits nowhere at the start is refused."""
+    wait_for_nodes_min: Annotated[float, Field(ge=0)] | None = None
+    """Minutes that a cluster which starts nodes on demand may take until a cell fits; then, or
+    with 0 at once, a cell that fits nowhere is refused. None: 15 on a cluster of ``ray up``, 0
+    elsewhere."""
     max_failures: Annotated[int, Field(ge=0)] = 1
     """Times a cell that raised is tried again before it counts as failed."""
     cell_minutes: Annotated[float, Field(gt=0)] | None = None

@@ -1,8 +1,11 @@
 """Cells that fit nowhere, and trials that a scheduler stops."""
 
+import time
+
 import pytest
 
-from tests.faults.driver import cells, finish, only_run, write_study
+from tests.faults import driver
+from tests.faults.driver import cells, finish, kill, only_run, start, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +27,36 @@ def test_a_cell_that_fits_nowhere_is_refused_at_the_start(tmp_path, resources, m
     assert code == 2
     assert message in output
     assert cells(only_run(tmp_path / "out")) == []
+
+
+@pytest.mark.parametrize("by", ["setting", "ray up"])
+def test_a_cell_waits_for_a_node_that_is_started_on_demand(tmp_path, own_cluster, monkeypatch, by):
+    resources = {"cpu": 1, "workers": 3, "max_concurrent": 1}
+    if by == "setting":
+        resources["wait_for_nodes_min"] = 10
+    else:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "ray_bootstrap_config.yaml").touch()
+    monkeypatch.setattr(driver, "address", own_cluster.address)
+    study = write_study(tmp_path, "raises", {"settings.i": [1]}, resources=resources)
+    process = start(study, tmp_path / "out")
+    try:
+        until_it_runs(tmp_path / "out")
+        own_cluster.add_node()
+        output, _ = process.communicate(timeout=300)
+    finally:
+        kill(process)
+    assert process.returncode == 0, output
+    assert [cell["state"] for cell in cells(only_run(tmp_path / "out"))] == ["done"]
+
+
+def until_it_runs(out):
+    """Waits for a driver that has begun, and a moment in which it could refuse the cell."""
+    end = time.monotonic() + 120
+    while not list(out.glob("faulty/*/provenance.json")):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    time.sleep(10)
 
 
 def test_a_scheduler_stops_bad_trials_and_a_resume_leaves_them_stopped(tmp_path):
