@@ -101,6 +101,8 @@ def cell_text(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, Summary):
+        if value.n < 2:  # nothing says how many digits are worth showing
+            return f"{value.mean:.3g}"
         mean, error = rounded(value.mean, value.standard_error)
         return f"{mean} ± {error}" if error else mean
     if isinstance(value, bool):
