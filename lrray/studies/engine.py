@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 NODES_COME_MIN = 15.0
 """How long a cloud may take to start a node."""
 
+MAX_MOVES = 100
+"""Times Tune starts a trial again: workers themselves count which cells took them down, but one
+that cannot even begin has nobody to count it."""
+
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -223,7 +227,7 @@ def run_cells(
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=limits.max_deaths + 1),
+                failure_config=tune.FailureConfig(max_failures=MAX_MOVES),
             ),
         )
         tuner.fit()

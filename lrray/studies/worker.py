@@ -19,7 +19,7 @@ from lrray.errors import LrrayError
 from lrray.statistics import summarize
 from lrray.studies.folder import RunFolder
 from lrray.studies.gauges import forget_points, show_point
-from lrray.studies.identity import Cell
+from lrray.studies.identity import Cell, digest
 from lrray.studies.kinds import CellContext, load_kind
 from lrray.studies.parallel import Workers, run_on_workers
 from lrray.studies.storage import StorageError
@@ -39,7 +39,8 @@ class Limits:
     max_failures: int = 1
     """Times a cell that raised is tried again."""
     max_deaths: int = 3
-    """Times a cell whose worker died (memory, lost node, time limit) is tried again."""
+    """Times a cell whose worker died (memory, lost node, time limit) is tried again; a lost worker
+    that left a newer checkpoint than it found counts from one anew."""
     time_limit_s: float | None = None
     memory_gb: float | None = None
     driver: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -196,6 +197,8 @@ class _Attempts:
     deaths: int = 0
     running: bool = False
     last_reason: str = ""
+    begun_with: str = ""
+    """Tells the checkpoint that the attempt began with from a later one."""
 
     @classmethod
     def read(cls, folder: RunFolder, cell_id: str, driver: str) -> _Attempts:
@@ -205,14 +208,22 @@ class _Attempts:
         except (OSError, ValueError, TypeError):
             return cls(folder, cell_id, driver)
         if attempts.running and attempts.driver == driver:
+            if attempts.begun_with != attempts.checkpoint():
+                attempts.deaths = 0  # it got on: a machine that came and went, not a doomed cell
             attempts.died("its worker died")  # it did not live to say so itself
         attempts.driver = driver
         return attempts
 
     def begin(self) -> float:
-        self.running = True
+        self.running, self.begun_with = True, self.checkpoint()
         self.write()
         return time.perf_counter()
+
+    def checkpoint(self) -> str:
+        """A digest of the names of the cell's checkpoint files."""
+        place = self.folder.path / "checkpoints" / self.cell_id
+        names = [str(path.relative_to(place)) for path in place.rglob("*")]
+        return digest(sorted(name for name in names if "/." not in f"/{name}"))  # none half written
 
     def died(self, reason: str) -> None:
         self.deaths += 1

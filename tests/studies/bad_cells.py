@@ -26,6 +26,16 @@ def works_the_second_time(context: CellContext) -> dict[str, float]:
     return {"loss": 0.5}
 
 
+def dies_further_on_every_time(context: CellContext) -> dict[str, float]:
+    context.checkpoint.mkdir(parents=True, exist_ok=True)
+    done = len(list(context.checkpoint.iterdir()))
+    if done == 5:
+        return {"loss": 0.5}
+    (context.checkpoint / f"step_{done}").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
 def diverges() -> dict[str, Any]:
     return {"loss": 1.0, "per_seed": {"loss": [0.1, float("nan")]}}
 

@@ -117,6 +117,16 @@ def test_a_cell_that_kills_its_workers_is_kept_as_failed(folder: RunFolder) -> N
     assert (record["state"], record["reason"]) == (FAILED, "its worker died (2 times)")
 
 
+def test_a_cell_that_gets_on_between_deaths_is_not_given_up(folder: RunFolder) -> None:
+    limits = {"max_deaths": 1, "driver": "one"}
+    for _ in range(5):
+        assert in_its_own_process("dies_further_on_every_time", folder, **limits) == -9
+    assert in_its_own_process("dies_further_on_every_time", folder, **limits) == 0
+    record = folder.load_cell(cell("dies_further_on_every_time").id)
+    assert record is not None
+    assert record["state"] == DONE
+
+
 def test_no_cell_is_to_blame_when_its_worker_ends_with_the_driver(folder: RunFolder) -> None:
     for driver in ("one", "two", "three"):
         assert in_its_own_process("dies", folder, max_deaths=0, driver=driver) == -9
