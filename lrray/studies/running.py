@@ -20,7 +20,7 @@ SHOWN_CELLS = 8
 LOOK_S = 2.0
 """Least seconds between two looks at the curves."""
 
-_TAIL_BYTES = 8192
+_TAIL_BYTES = 32768
 _DEFAULT_NUMBERS = 4
 
 

@@ -37,6 +37,10 @@ SHOWN = ("acc_a", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop", "gap_2hop"
 """Numbers of the table on the terminal; all are in ``cells.csv``."""
 
 
+LIVE = ("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop")
+"""Numbers of a running cell on the terminal; a step is an epoch."""
+
+
 class Study(CellStudy, ExperimentConfig):
     """A study of two-hop reasoning."""
 
