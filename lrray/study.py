@@ -151,14 +151,17 @@ def _show_plan(request: Request, console: Console) -> None:
         table.add_row("estimated time", "unknown until a first cell of this study has run")
     else:
         table.add_row("work", f"{duration(core_seconds)} of one core")
-        # Starting Ray and drawing figures take about ten seconds whatever the study.
-        here = duration(10 + core_seconds / cores)
-        table.add_row("estimated time here", f"about {here} on {cores} cores")
         if gpus:
+            one = duration(cell_seconds)
+            table.add_row("estimated time", f"about {one} if one cell runs at a time")
             hours = cell_seconds * gpus / 3600
             table.add_row("GPU-hours", f"{hours:.1f}")
             if resources.price_per_gpu_hour is not None:
                 table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
+        else:
+            # Starting Ray and drawing figures take about ten seconds whatever the study.
+            here = duration(10 + core_seconds / cores)
+            table.add_row("estimated time here", f"about {here} on {cores} cores")
     console.print(table)
 
 

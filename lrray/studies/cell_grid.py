@@ -72,7 +72,6 @@ def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Object
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, Any]:
     """What a run would do, and how long, from measured cells of an earlier run if there are any."""
     records = [] if earlier is None else list(earlier.cells())
-    seconds = [record["seconds"] for record in records if record["state"] == DONE]
     study: CellStudy = points[0].study
     rows: dict[str, Any] = {"grid points": len(points)}
     if study.search is None:
@@ -81,9 +80,11 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, An
         num_done = sum(cell.id in done for cell in cells)
         rows |= {"cells": len(cells), "done already": num_done}
         left = len(cells) - num_done
+        records = _alike(records, cells)
     else:
         left = sum(point.study.search.num_trials for point in points)
         rows |= {"trials": left}
+    seconds = [record["seconds"] for record in records if record["state"] == DONE]
     cores = study.resources.cpu * study.resources.workers
     guess = study.resources.cell_minutes
     mean = sum(seconds) / len(seconds) if seconds else guess and 60 * guess
@@ -92,6 +93,29 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, An
         "core_seconds": None if mean is None else left * mean * cores,
         "cell_seconds": None if mean is None else left * mean,
     }
+
+
+def _alike(records: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Records that differ from the cells only where these differ from one another, or in an axis.
+
+    A cell of another scale says nothing about how long these take.
+    """
+    fixed = _leaves(cells[0].settings)
+    for cell in cells:
+        own = _leaves(cell.settings)
+        fixed = {p: v for p, v in fixed.items() if p not in cell.axes and own.get(p) == v}
+    return [record for record in records if fixed.items() <= _leaves(record["settings"]).items()]
+
+
+def _leaves(settings: Any, path: str = "") -> dict[str, Any]:
+    """Key path and value of everything in plain data."""
+    if not isinstance(settings, Mapping | list):
+        return {path: settings}
+    pairs = settings.items() if isinstance(settings, Mapping) else enumerate(settings)
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        found |= _leaves(value, f"{path}.{key}" if path else str(key))
+    return found
 
 
 def run(

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lrray.errors import LrrayError
-from lrray.studies.cell_grid import show
+from lrray.studies.cell_grid import make_cell, plan, show
+from lrray.studies.folder import RunFolder
 from lrray.studies.function import Study
 from lrray.studies.grid import axis_values, expand
 from lrray.studies.spec import read_study
@@ -204,3 +205,16 @@ def test_the_table_shows_as_many_numbers_as_the_terminal_is_wide(width, numbers)
     header = console.file.getvalue().splitlines()[1]
     assert header.split()[:2] == ["rate", "seeds"]
     assert len(header.split()) == 2 + numbers
+
+
+def test_only_cells_like_the_planned_ones_tell_how_long_these_take(tmp_path):
+    def points(steps, *seeds):
+        data = {**BASE, "settings": {"steps": steps}, "grid": {"seed": list(seeds)}}
+        return expand(data, Study, "f.yaml")
+
+    folder = RunFolder.create(tmp_path, "study")
+    for point in points(10, 0, 1):
+        folder.save_cell(make_cell(point.study, point.axes), {}, seconds=4.0)
+    like = plan(points(10, 1, 2, 3), folder)
+    assert (like["done already"], like["cell_seconds"]) == (1, 8.0)
+    assert plan(points(1000, 1, 2, 3), folder)["cell_seconds"] is None
