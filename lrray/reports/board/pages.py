@@ -95,11 +95,12 @@ _RUN_COLUMNS = [
 
 
 def _run_row(run: Run, root: Path) -> dict[str, Any]:
-    status = run.status
+    # What is known of the whole run: a driver's status counts the cells since it was started.
+    known = run.summary if "done" in run.summary else run.status
     return {
         "at": key_of(run, root), "state": run.state, "study": run.path.parent.name,
-        "run": run.path.name, "kind": run.kind, "done": status.get("done", 0),
-        "failed": status.get("failed", 0), "question": run.question,
+        "run": run.path.name, "kind": run.kind, "done": known.get("done", 0),
+        "failed": known.get("failed", 0), "question": run.question,
     }  # fmt: skip
 
 
