@@ -33,7 +33,7 @@ CODE = (
     "lrray.training.weights",
 )
 
-SHOWN = ("acc_a", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop", "gap_2hop")
+SHOWN = ("acc_a", "gap_2hop", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop")
 """Numbers of the table on the terminal; all are in ``cells.csv``."""
 
 
