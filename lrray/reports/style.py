@@ -12,7 +12,7 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.figure import Figure
 
-from lrray.studies.folder import write_atomic
+from lrray.files import write_whole
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """Okabe and Ito's palette: told apart with any colour vision and in print."""
@@ -54,4 +54,4 @@ def save(drawn: Figure, folder: Path, name: str) -> Path:
 def _write(drawn: Figure, path: Path) -> None:
     content = BytesIO()
     drawn.savefig(content, format=path.suffix.removeprefix("."))
-    write_atomic(path, content.getvalue())
+    write_whole(path, content.getvalue())

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
+from lrray.files import write_whole
 from lrray.studies.identity import Cell, digest
 
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
@@ -94,8 +95,7 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> Path:
         """Writes one file atomically and durably."""
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, text.encode())
+        write_whole(target, text)
         return target
 
     def write_json(self, name: str, data: Any) -> Path:
@@ -193,25 +193,6 @@ class RunFolder:
         with suppress(FileNotFoundError):  # another process was faster
             path.replace(target)
         return target
-
-
-def write_atomic(target: Path, content: bytes) -> None:
-    """Writes ``content`` under a temporary name beside ``target``, renames it, syncs both steps."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(2)}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _plain(data: Any) -> Any:

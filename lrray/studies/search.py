@@ -16,7 +16,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
-from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder, write_atomic
+from lrray.files import write_whole
+from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder
 from lrray.studies.identity import Cell
 from lrray.studies.objective import OBJECTIVE
 from lrray.studies.sources import SearchArm
@@ -199,6 +200,6 @@ def _mend_last_line(path: Path) -> None:
     content = path.read_bytes()
     whole, _, rest = content.rpartition(b"\n")
     if rest:
-        write_atomic(path, whole + b"\n" if whole else b"")
+        write_whole(path, whole + b"\n" if whole else b"")
     for line in whole.splitlines():
         json.loads(line)

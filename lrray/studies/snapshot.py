@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lrray.studies.folder import write_atomic
+from lrray.files import write_whole
 from lrray.studies.storage import Store
 
 _TRIES = 5
@@ -76,7 +76,7 @@ class Snapshot:
                 return False
             os.utime(target, ns=(facts["mtime_ns"], facts["mtime_ns"]))
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._mark, manifest)
+        write_whole(self._mark, manifest)
         self._known = files
         return True
 
@@ -92,7 +92,7 @@ class Snapshot:
             return
         manifest = json.dumps({"files": files}, indent=1).encode()
         self.store.put(f"{self.name}.json", manifest)
-        write_atomic(self._mark, manifest)
+        write_whole(self._mark, manifest)
         kept = {facts["object"] for facts in files.values()}
         for facts in self._known.values():
             if facts["object"] not in kept:

@@ -22,6 +22,7 @@ from pydantic import AfterValidator
 
 from lrray.config import Problem
 from lrray.errors import LrrayError
+from lrray.files import whole_file
 
 PATIENCE_S = 600.0
 """How long a server may stay away before that is an error."""
@@ -129,22 +130,21 @@ class Store:
 
     def download(self, name: str, target: Path) -> bool:
         """Copies an object to a file, which appears whole; whether there is such an object."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
 
         def copy() -> None:
             system, path = self._place(name)
-            with system.open_input_stream(path) as stream, partial.open("wb") as file:
+            with (
+                system.open_input_stream(path) as stream,
+                whole_file(target) as partial,
+                partial.open("wb") as file,
+            ):
                 while block := stream.read(_BLOCK):
                     file.write(block)
-            partial.replace(target)
 
         try:
             self._patiently(copy)
         except FileNotFoundError:
             return False
-        finally:
-            partial.unlink(missing_ok=True)
         return True
 
     def remove(self, name: str) -> None:

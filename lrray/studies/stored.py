@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrray.studies.folder import RunFolder, write_atomic
+from lrray.files import write_whole
+from lrray.studies.folder import RunFolder
 from lrray.studies.identity import digest
 from lrray.studies.snapshot import Snapshot
 from lrray.studies.storage import StorageError, Store
@@ -77,7 +78,7 @@ class StoredFolder(RunFolder):
             return False
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, content)
+        write_whole(target, content)
         return True
 
     @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lrray.errors import LrrayError
+from lrray.files import sync
 from lrray.training.distributed import Workers
 from lrray.training.parallel import is_sharded, own_part
 from lrray.training.saved import SavedTensors
@@ -122,7 +122,7 @@ class CheckpointFolder:
                 place = f".{rank + 1}-of-{self._workers.world_size}" if split else ""
                 path = partial / f"{kind}{place}.safetensors"
                 save_file(own, path)
-                _sync(path)
+                sync(path)
                 digests[path.name] = _digest(path)
         return digests
 
@@ -130,12 +130,12 @@ class CheckpointFolder:
         if not self._workers.is_first:
             return
         (partial / _STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-        _sync(partial / _STATE)
-        _sync(partial)
+        sync(partial / _STATE)
+        sync(partial)
         if final.exists():  # left by a run that was resumed from an earlier checkpoint
             shutil.rmtree(final)
         partial.rename(final)
-        _sync(self.path)
+        sync(self.path)
         for old in self._found()[: -self._keep_last]:
             shutil.rmtree(old)
 
@@ -206,12 +206,3 @@ def load_checkpoint(path: Path, workers: Workers = ALONE) -> SavedCheckpoint:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

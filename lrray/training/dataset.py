@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 import lrray
 from lrray.errors import LrrayError
+from lrray.files import whole_file
 from lrray.gssm import GSSM
 from lrray.training.streams import stream_seed
 
@@ -54,13 +54,8 @@ def write_dataset(
             pass
         else:
             return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with whole_file(path) as partial:
         _write(partial, gssm, num_sequences, seq_len, data_seed)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return True
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrray.errors import LrrayError
+from lrray.files import whole_file
 from lrray.gssm import GSSM
 from lrray.training.streams import stream_seed
 
@@ -76,13 +75,9 @@ def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float64] | None:
 
 def _write(path: Path, bound: NDArray[np.float64]) -> None:
     """Writes whole or not at all: several runs may compute the same bound at once."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with whole_file(path) as partial, partial.open("wb") as file:
             np.save(file, bound)
-            os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         raise LrrayError(
             str(path.parent), f"the bound cannot be kept here: {error}", fix="choose another folder"

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
 import lrray
 from lrray.errors import LrrayError
+from lrray.files import write_whole
 from lrray.twohop.chance import ChanceLevels, chance_levels
 from lrray.twohop.facts import Facts, fingerprint
 from lrray.twohop.rows import Row
@@ -93,8 +93,8 @@ def build_dataset(facts: Facts, config: BuildConfig, out: str | Path) -> Manifes
     try:
         _remove_outdated(folder, texts)
         for path, text in texts.items():
-            _write_whole(folder / path, text)
-        _write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
+            write_whole(folder / path, text)
+        write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
     except OSError as error:
         raise LrrayError(
             str(folder), f"cannot be written: {error.strerror}", fix="choose another --out folder"
@@ -199,10 +199,3 @@ def _remove_outdated(folder: Path, texts: dict[str, str]) -> None:
     manifest.unlink()
     for path in set(old) - set(texts):
         (folder / path).unlink(missing_ok=True)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from lrray.files import write_whole
 
 
 class SampleTable:
@@ -24,10 +25,7 @@ class SampleTable:
         kept = [row for row in self.read() if row["epoch"] < epoch]
         rows = [*kept, *({"epoch": epoch, **sample} for sample in samples)]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self.path)
+        write_whole(self.path, text)
 
     def read(self) -> list[dict[str, Any]]:
         """All rows, in the order of epochs; none where there is no table yet."""

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from lrray.files import whole_file
 from lrray.training.config import TrainConfig
 from lrray.training.distributed import Workers
 from lrray.training.saved import SavedTensors
@@ -174,10 +175,8 @@ class TinyWorld:
         path = folder / f"tiny_world_{self._digest()}.safetensors"
         if workers.is_first and not path.exists():
             self._pretrain(workers.device)
-            folder.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(".partial")
-            save_file(model_tensors(self.model), draft)
-            draft.replace(path)
+            with whole_file(path) as draft:
+                save_file(model_tensors(self.model), draft)
         workers.wait()
         self.model.to(workers.device)
         load_tensors(model_tensors(self.model), SavedTensors([path]))

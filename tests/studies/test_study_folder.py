@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrray.errors import LrrayError
-from lrray.studies.folder import DONE, FAILED, RunFolder, latest_run, write_atomic
+from lrray.studies.folder import DONE, FAILED, RunFolder, latest_run
 from lrray.studies.identity import Cell
 
 CELL = Cell("function", {"rate": 0.1, "steps": 3}, {"rate": 0.1}, code="c0de")
@@ -111,30 +110,6 @@ def test_a_flipped_bit_never_changes_a_result(folder: RunFolder, position: int, 
     path.write_bytes(bytes(content))
     # A flip in white space or in the case of an exponent may leave the data as they were.
     assert folder.load_cell(CELL.id) in (None, whole)
-
-
-def test_an_interrupted_write_leaves_the_old_content_and_no_rest(tmp_path: Path) -> None:
-    target = tmp_path / "file"
-    write_atomic(target, b"old")
-    with pytest.raises(TypeError):
-        write_atomic(target, "not bytes")  # type: ignore[arg-type]
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_readers_see_the_old_or_the_new_content_while_a_file_is_rewritten(tmp_path: Path) -> None:
-    target = tmp_path / "file"
-    contents = {bytes([65 + i]) * 100_000 for i in range(2)}
-    write_atomic(target, min(contents))
-    child = os.fork()
-    if child == 0:
-        for i in range(50):
-            write_atomic(target, sorted(contents)[i % 2])
-        os._exit(0)
-    seen = set()
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        seen.add(target.read_bytes())
-    assert seen <= contents
 
 
 def test_metrics_of_a_continued_cell_replace_those_it_repeats(folder: RunFolder) -> None:

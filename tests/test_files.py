@@ -1,0 +1,46 @@
+"""Files are whole or absent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lrray.files import whole_file, write_whole
+
+
+def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a" / "text", "ä")
+    write_whole(tmp_path / "a" / "text", b"b")
+    assert (tmp_path / "a" / "text").read_bytes() == b"b"
+
+
+def test_an_interrupted_write_leaves_the_old_content_and_no_rest(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    write_whole(target, b"old")
+
+    def write_half() -> None:
+        with whole_file(target) as half:
+            half.write_bytes(b"ne")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_readers_see_the_old_or_the_new_content_while_a_file_is_rewritten(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    contents = {bytes([65 + i]) * 100_000 for i in range(2)}
+    write_whole(target, min(contents))
+    child = os.fork()
+    if child == 0:
+        for i in range(50):
+            write_whole(target, sorted(contents)[i % 2])
+        os._exit(0)
+    seen = set()
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        seen.add(target.read_bytes())
+    assert seen <= contents
