@@ -17,7 +17,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 
 # ref.python: annotations name Python's own type, which some settings have a field of.
-suppress_warnings = ["ref.python", "toc.not_included"]
+suppress_warnings = ["ref.python"]
 
 # Every public name of a module, in the order of its file; fields of settings with their docstring.
 autodoc_default_options = {
