@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrray.cluster.connection import Connection
-from lrray.cluster.remote import ANSWER
+from lrray.cluster.remote import ANSWER, END
 from lrray.errors import LrrayError, did_you_mean
 
 if TYPE_CHECKING:
@@ -188,10 +188,11 @@ def ask(connection: Connection, *words: str, out: str) -> str:
     )
     output: list[str] = []
     state = follow(connection, job_id, output.append)
-    # Ray's own lines come first.
-    text, _, answer = "".join(output).partition(f"{ANSWER}\n")
-    if state != "SUCCEEDED":
-        last = ((answer or text).strip().splitlines() or ["it said nothing"])[-1]
+    # Ray's own lines come before and after.
+    text, _, rest = "".join(output).partition(f"{ANSWER}\n")
+    answer, ended, _ = rest.partition(END)
+    if state != "SUCCEEDED" or not ended:
+        last = ((rest or text).strip().splitlines() or ["it said nothing"])[-1]
         raise LrrayError(
             connection.words, f"could not look into {out}: {last}",
             fix="check that lrray is installed on the head",

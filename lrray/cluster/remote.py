@@ -20,6 +20,8 @@ from lrray.errors import LrrayError
 
 ANSWER = "lrray's answer:"
 """The line before the answer: what comes earlier is Ray's."""
+END = "that was lrray's answer."
+"""The line after it: Ray may have more to say."""
 MAX_BYTES = 256 * 2**20
 """Archives larger than this do not go through a job's output."""
 LEFT_OUT = ("checkpoints",)
@@ -104,7 +106,7 @@ def main(words: list[str]) -> None:
         )
     except LrrayError as error:
         sys.exit(str(error))
-    print(ANSWER, answer, sep="\n")
+    print(ANSWER, answer, END, sep="\n")
 
 
 if __name__ == "__main__":

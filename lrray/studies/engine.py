@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NODES_COME_MIN = 15.0
 """How long a cloud may take to start a node."""
 
-MAX_MOVES = 100
+MAX_MOVES = 10
 """Times Tune starts a trial again: workers themselves count which cells took them down, but one
 that cannot even begin has nobody to count it."""
 

@@ -212,6 +212,8 @@ def test_ways_to_the_head_that_fail_are_told_in_one_line(cluster):
         "a cluster that is not up": (("lrray-local", "another"), "not found"),
     }
     laptop.run("pkill", "-x", "sshd")  # the laptop's own, in its own PID namespace
+    # Ray's SSH keeps a connection for ten seconds, which no key is asked for.
+    laptop.run("pkill", "-x", "ssh", check=False)
     file = laptop.home / "broken.yaml"
     for mistake, ((old, new), said) in mistakes.items():
         assert old in text
