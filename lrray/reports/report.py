@@ -39,14 +39,18 @@ def write_report(path: Path) -> list[Path]:
     Returns:
         The page, then the PNG figures.
     """
-    run, answer, sections = _content(path)
+    return _write(*_content(path))
+
+
+def _write(run: Run, answer: str, sections: list[Section]) -> list[Path]:
+    folder = RunFolder(run.path)
     figures = [_save(picture, run) for section in sections for picture in section.pictures]
     for section in sections:
         for table in section.tables:
-            RunFolder(path).write_text(f"{table.name}.csv", to_csv(table))
-            RunFolder(path).write_text(f"{table.name}.tex", to_latex(table))
+            folder.write_text(f"{table.name}.csv", to_csv(table))
+            folder.write_text(f"{table.name}.tex", to_latex(table))
     page = _rendered("report.html", run, answer, sections, provenance=_provenance_rows(run))
-    return [RunFolder(path).write_text("report.html", page), *figures]
+    return [folder.write_text("report.html", page), *figures]
 
 
 def _content(path: Path) -> tuple[Run, str, list[Section]]:
@@ -61,8 +65,8 @@ def write_page(path: Path, folder: Path) -> Path:
     ``notes.md`` in the folder, where there is one, becomes a part of the page: what the numbers do
     not show is for the author to say.
     """
-    write_report(path)
     run, answer, sections = _content(path)
+    _write(run, answer, sections)
     folder.mkdir(parents=True, exist_ok=True)
     for section in sections:
         names = [f"{picture.name}.png" for picture in section.pictures]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.figure import Figure
 
-from lrray.files import write_whole
+from lrray.files import whole_file
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """Okabe and Ito's palette: told apart with any colour vision and in print."""
@@ -52,6 +51,5 @@ def save(drawn: Figure, folder: Path, name: str) -> Path:
 
 
 def _write(drawn: Figure, path: Path) -> None:
-    content = BytesIO()
-    drawn.savefig(content, format=path.suffix.removeprefix("."))
-    write_whole(path, content.getvalue())
+    with whole_file(path) as partial:
+        drawn.savefig(partial, format=path.suffix.removeprefix("."))

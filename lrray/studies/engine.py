@@ -114,8 +114,8 @@ def num_slots(resources: Resources) -> int:
 
     spread = _spread(resources)
     cells = _cells_that_fit(spread)
-    if not cells and _wait_min(resources):
-        _wait_for_nodes(spread, 60 * _wait_min(resources))
+    if not cells and (wait_min := _wait_min(resources)):
+        _wait_for_nodes(spread, 60 * wait_min)
         cells = _cells_that_fit(spread)
     if not cells:
         have = ray.cluster_resources()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from rich.console import RenderableType
@@ -52,8 +53,10 @@ class RunningCells:
         """Name and newest numbers of every running cell that has drawn any."""
         if time.monotonic() - self._looked >= LOOK_S:
             self._looked = time.monotonic()
-            self._lines = [line for line in map(self._line, self._running()) if line[1]]
-        return self._lines[:SHOWN_CELLS]
+            told = (line for line in map(self._line, self._running()) if line[1])
+            # Of thousands that run no more curves are read than are shown.
+            self._lines = list(islice(told, SHOWN_CELLS))
+        return self._lines
 
     def _line(self, cell: Cell) -> tuple[str, str]:
         found = self._newest(cell.id)

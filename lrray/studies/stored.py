@@ -76,9 +76,7 @@ class StoredFolder(RunFolder):
         content = self.store.get(name)
         if content is None:
             return False
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        write_whole(self.path / name, content)
         return True
 
     @contextmanager

@@ -96,7 +96,8 @@ _RUN_COLUMNS = [
 
 def _run_row(run: Run, root: Path) -> dict[str, Any]:
     # What is known of the whole run: a driver's status counts the cells since it was started.
-    known = run.summary if "done" in run.summary else run.status
+    summary = run.summary
+    known = summary if "done" in summary else run.status
     return {
         "at": key_of(run, root), "state": run.state, "study": run.path.parent.name,
         "run": run.path.name, "kind": run.kind, "done": known.get("done", 0),
