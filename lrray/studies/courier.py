@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lrray.studies.folder import FAILED, RunFolder, latest_run
+from lrray.studies.rhythm import Rhythm
 from lrray.studies.storage import Found, StorageError, Store
 from lrray.studies.store_lock import StoreLock
 from lrray.studies.stored import StoredFolder
@@ -72,16 +73,16 @@ def _carried(folder: StoredFolder, say: Callable[[str], None]) -> Iterator[Calla
     with StoreLock(folder.store, lost, say):
         courier = Courier(folder)
         courier.meet()
-        courier.start()
+        courier.rhythm.start()
         try:
             yield courier.bring
         except BaseException:
-            courier.stop()
+            courier.rhythm.stop()
             courier.folder = replace(folder, store=folder.store.hurried())
             with suppress(StorageError, OSError):
                 courier.send()
             raise
-        courier.stop()
+        courier.rhythm.stop()
         courier.send()
         say(f"stored   {folder.store}")
 
@@ -93,25 +94,14 @@ class Courier:
         self.folder = folder
         self._sent: dict[str, tuple[int, int]] = {}
         self._got: dict[str, Found] = {}
-        self._stop = threading.Event()
         self._one_at_a_time = threading.Lock()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self.rhythm = Rhythm(self._exchange, RHYTHM_S)
 
-    def start(self) -> None:
-        """Works on in a thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends the thread."""
-        self._stop.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stop.wait(RHYTHM_S):
-            # What could not be exchanged now will be another time.
-            with suppress(StorageError, OSError):
-                self.bring()
-                self.send()
+    def _exchange(self) -> None:
+        # What could not be exchanged now will be another time.
+        with suppress(StorageError, OSError):
+            self.bring()
+            self.send()
 
     def meet(self) -> None:
         """Makes this folder and the storage hold the same at the start.

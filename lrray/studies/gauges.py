@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lrray.studies.rhythm import Rhythm
+
 REFRESH_S = 5.0
 """Ray drops a gauge that was not set for some 20 s; a cell may log less often than that."""
 
@@ -34,7 +36,7 @@ class _Gauge:
                 from ray.util.metrics import Gauge
 
                 self._exported = Gauge(self.name, self.description, self.tag_names)
-                threading.Thread(target=self._refresh, daemon=True).start()
+                Rhythm(self._refresh, REFRESH_S).start()
             self._export(tags, value)
 
     def forget(self, tags: tuple[str, ...]) -> None:
@@ -47,11 +49,9 @@ class _Gauge:
         self._exported.set(value, dict(zip(self.tag_names, tags, strict=True)))
 
     def _refresh(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(REFRESH_S):
-            with self._lock:
-                for tags, value in self._values.items():
-                    self._export(tags, value)
+        with self._lock:
+            for tags, value in self._values.items():
+                self._export(tags, value)
 
 
 _CELLS = _Gauge("lrray_cells", "Cells of a study by state", ("study", "state"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from lrray.errors import LrrayError
+from lrray.studies.rhythm import Rhythm
 
 HEARTBEAT_S = 10.0
 STALE_S = 60.0
@@ -29,8 +29,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "lock.json"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, daemon=True)
+        self._heartbeat = Rhythm(self._renew, HEARTBEAT_S)
 
     def __enter__(self) -> FolderLock:
         with self._opened() as file:
@@ -38,7 +37,7 @@ class FolderLock:
             file.seek(0)
             file.truncate()
             json.dump(self_description(), file)
-        self._thread.start()
+        self._heartbeat.start()
         return self
 
     def __exit__(
@@ -47,8 +46,7 @@ class FolderLock:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._heartbeat.stop()
         self.path.unlink(missing_ok=True)
 
     @contextmanager
@@ -85,12 +83,12 @@ class FolderLock:
                 fix="wait for it, or stop it first",
             )
 
-    def _renew(self) -> None:
-        while not self._stop.wait(HEARTBEAT_S):
-            try:
-                os.utime(self.path)
-            except OSError:
-                return
+    def _renew(self) -> bool:
+        try:
+            os.utime(self.path)
+        except OSError:
+            return True
+        return False
 
 
 def is_held(folder: Path) -> bool:

@@ -17,6 +17,7 @@ from rich.progress import Progress as Bar
 from lrray.studies.folder import RunFolder
 from lrray.studies.gauges import show_counts
 from lrray.studies.identity import Cell
+from lrray.studies.rhythm import Rhythm
 from lrray.studies.running import RunningCells
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Progress:
         self._numbers: Sequence[str] = ()
         self._ended_at_line = -1
         self._one_at_a_time = threading.Lock()
-        self._stop = threading.Event()
-        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        self._ticker = Rhythm(self._tick, LINE_S)
         self._began = self._last_line = time.monotonic()
         self._phase = "starting Ray"
         self._base = 0
@@ -81,16 +81,14 @@ class Progress:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._ticker.join()
+        self._ticker.stop()
         self._live.stop()
 
     def _tick(self) -> None:
         """Cells that take long change no counts: what they are doing is looked up now and then."""
-        while not self._stop.wait(LINE_S):
-            with self._one_at_a_time:
-                if self._source is not None:
-                    self._show(self._source)
+        with self._one_at_a_time:
+            if self._source is not None:
+                self._show(self._source)
 
     def phase(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 
 from lrray.errors import LrrayError
 from lrray.studies.lock import HEARTBEAT_S, STALE_S, is_dead_here, self_description
+from lrray.studies.rhythm import Rhythm
 from lrray.studies.storage import StorageError, Store
 
 SETTLE_S = 1.0
@@ -45,8 +45,7 @@ class StoreLock:
     ) -> None:
         self._store, self._lost, self._say = store, lost, say
         self._token = secrets.token_hex(8)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._renew, daemon=True)
+        self._heartbeat = Rhythm(self._renew, HEARTBEAT_S)
 
     def __enter__(self) -> StoreLock:
         held = self._read()
@@ -57,7 +56,7 @@ class StoreLock:
         held = self._read()
         if held is not None and not self._is_mine(held):
             self._refuse(held)
-        self._thread.start()
+        self._heartbeat.start()
         return self
 
     def __exit__(
@@ -66,8 +65,7 @@ class StoreLock:
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._heartbeat.stop()
         hurried = self._store.hurried()
         with suppress(StorageError):  # left behind, the lock goes stale
             if self._is_mine(self._read(hurried)):
@@ -112,12 +110,12 @@ class StoreLock:
         content = {**self_description(), "token": self._token, "beat": time.time()}
         store.put(self.name, json.dumps(content).encode())
 
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
         hurried = self._store.hurried()
-        while not self._stop.wait(HEARTBEAT_S):
-            with suppress(StorageError):  # away: whoever works with the storage says so
-                held = self._read(hurried)
-                if held is not None and not self._is_mine(held):
-                    self._lost()
-                    return
-                self._write(hurried)
+        with suppress(StorageError):  # away: whoever works with the storage says so
+            held = self._read(hurried)
+            if held is not None and not self._is_mine(held):
+                self._lost()
+                return True
+            self._write(hurried)
+        return False

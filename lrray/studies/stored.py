@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any
 from lrray.files import write_whole
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import digest
+from lrray.studies.rhythm import Rhythm
 from lrray.studies.snapshot import Snapshot
 from lrray.studies.storage import StorageError, Store
 
@@ -82,19 +82,13 @@ class StoredFolder(RunFolder):
     @contextmanager
     def lasting(self, cell_id: str) -> Iterator[None]:
         """Within it, the cell's checkpoint and curves are copied now and then, and at the end."""
-        ended, pusher = threading.Event(), _Pusher(self, cell_id)
-
-        def follow() -> None:
-            while not ended.wait(PUSH_S):
-                pusher.push()
-
-        thread = threading.Thread(target=follow, daemon=True)
-        thread.start()
+        pusher = _Pusher(self, cell_id)
+        rhythm = Rhythm(pusher.push, PUSH_S)
+        rhythm.start()
         try:
             yield
         finally:
-            ended.set()
-            thread.join()
+            rhythm.stop()
         pusher.push(last=True)
 
     def leave(self, cell_id: str) -> None:
