@@ -107,7 +107,8 @@ class StoreLock:
             return None
 
     def _write(self, store: Store) -> None:
-        content = {**self_description(), "token": self._token, "beat": time.time()}
+        # Whole seconds: a reader asks for the length first, which must not change between beats.
+        content = {**self_description(), "token": self._token, "beat": round(time.time())}
         store.put(self.name, json.dumps(content).encode())
 
     def _renew(self) -> bool:

@@ -26,8 +26,8 @@ from lrray.studies.storage import StorageError, Store
 PUSH_S = 5.0
 """How often the checkpoint and the curves of a running cell are copied."""
 
-_AT_ONCE = ("cells/", "failures/", "attempts/")
-"""What is in the storage as soon as it is written."""
+_AT_ONCE = ("study.yaml", "cells/", "failures/", "attempts/")
+"""What is in the storage as soon as it is written. By its study.yaml a run is found there."""
 
 _REQUESTS = 16
 """Requests at a time where many files are wanted."""
@@ -45,7 +45,7 @@ class StoredFolder(RunFolder):
         return {"storage": self.store.address, "run": self.name}
 
     def write_text(self, name: str, text: str) -> Path:
-        """Writes one file here and, where it tells how a cell stands, in the storage."""
+        """Writes one file here and, where others wait for it, in the storage."""
         path = super().write_text(name, text)
         if name.startswith(_AT_ONCE):
             self.store.put(name, text.encode())

@@ -6,6 +6,8 @@ import uuid
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lrray.studies.courier import in_storage, newest_run
+from lrray.studies.folder import RunFolder
 from lrray.studies.storage import StorageAddress, StorageError, Store, open_store
 
 
@@ -103,3 +105,13 @@ def test_an_address_is_checked_where_it_is_written(address, message):
 @pytest.mark.parametrize("address", ["s3://b/p?region=x", "gs://b", "results", "/mnt/nfs/x"])
 def test_good_addresses_pass(address):
     assert Place(storage=address).storage == address
+
+
+def test_a_run_is_found_in_the_storage_from_its_first_moment(store, tmp_path):
+    run = RunFolder.create(tmp_path / "one", "study")
+    elsewhere = tmp_path / "other"
+    assert newest_run(elsewhere, "study", store) is None
+    in_storage(run, store).write_text("study.yaml", "kind: function\n")
+    found = newest_run(elsewhere, "study", store)
+    assert found is not None
+    assert found.path == elsewhere / "study" / run.path.name
