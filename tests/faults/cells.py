@@ -7,26 +7,37 @@ from pathlib import Path
 
 
 def counted(i, log, seconds=0.05):
-    """Appends a line per run, so that a cell that ran twice shows."""
+    """Appends a line per run, so that a cell that ran twice shows.
+
+    A file ``log.allowed`` with a number keeps cells from that number on waiting.
+    """
+    allowed = Path(f"{log}.allowed")
+    while allowed.exists() and i >= int(allowed.read_text() or 0):
+        time.sleep(0.05)
     time.sleep(seconds)
     with Path(log).open("a") as file:
         file.write(f"{i}\n")
     return {"square": float(i * i)}
 
 
-def checkpointed(i, log, context=None, steps=100):
-    """Counts steps in its checkpoint folder and logs the step it began at."""
+def checkpointed(i, log, context=None, steps=30):
+    """Counts steps in its checkpoint and its curve; logs the step it began at, and its process.
+
+    Stays at step 10 while there is a file ``log.hold``, so that tests can be slow.
+    """
     context.checkpoint.mkdir(parents=True, exist_ok=True)
-    place = context.checkpoint / "step"
+    place, hold = context.checkpoint / "step", Path(f"{log}.hold")
     begun = int(place.read_text()) if place.exists() else 0
     with Path(log).open("a") as file:
-        file.write(f"{i} {begun}\n")
+        file.write(f"{i} {begun} {os.getpid()}\n")
     for step in range(begun, steps):
         time.sleep(0.1)
+        while step >= 10 and hold.exists():
+            time.sleep(0.1)
+        context.log({"step": step + 1, "value": float(step)})
         temporary = place.with_suffix(".new")
         temporary.write_text(str(step + 1))
         temporary.replace(place)
-        context.log({"step": step + 1, "value": float(step)})
     return {"steps": float(steps)}
 
 

@@ -69,6 +69,11 @@ def kill(process):
     process.wait()
 
 
+def begun(log):
+    """Cell, first step and process of every try of a ``checkpointed`` cell."""
+    return [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
+
+
 def only_run(out):
     """The folder of the only run."""
     (run,) = [path.parent for path in Path(out).glob("faulty/*/study.yaml")]

@@ -8,16 +8,14 @@ import threading
 import time
 import uuid
 from collections import Counter
-from pathlib import Path
 
 import pytest
-import yaml
 
 from lrray.studies.folder import RunFolder
 from lrray.studies.storage import open_store
 from tests.faults import driver
 from tests.faults.cluster import ClusterProcess
-from tests.faults.driver import ROOT, cells, finish, kill, only_run, start, table
+from tests.faults.driver import ROOT, begun, cells, finish, kill, only_run, start, table
 from tests.storage.server import S3Server
 
 pytestmark = pytest.mark.slow
@@ -40,18 +38,18 @@ def place(s3, two_nodes, monkeypatch):
     return s3.address(uuid.uuid4().hex)
 
 
-def write(folder, function, num_cells, settings):
-    study = {
-        "kind": "function",
-        "question": "Does it last?",
-        "hypothesis": "It does.",
-        "function": f"tests.storage.cells:{function}",
-        "settings": settings,
-        "grid": {"settings.i": {"start": 0, "stop": num_cells}},
-    }
-    path = Path(folder) / "faulty.yaml"
-    path.write_text(yaml.safe_dump(study))
+@pytest.fixture
+def log(tmp_path):
+    """File to which cells write; while ``log.hold`` is there, they do not end."""
+    path = tmp_path / "log"
+    path.touch()
+    path.with_suffix(".hold").touch()
     return path
+
+
+def write(folder, function, num_cells, settings):
+    grid = {"settings.i": {"start": 0, "stop": num_cells}}
+    return driver.write_study(folder, function, grid, settings)
 
 
 def wait_for(condition, process=None):
@@ -62,9 +60,9 @@ def wait_for(condition, process=None):
         time.sleep(0.1)
 
 
-def begun(log):
-    """Cell, first step and process of every try."""
-    return [tuple(map(int, line.split())) for line in log.read_text().splitlines()]
+def release(log):
+    """Lets held cells go on."""
+    log.with_suffix(".hold").unlink()
 
 
 def snapshots(place):
@@ -73,9 +71,8 @@ def snapshots(place):
     return [n for n in names if "/checkpoints/" in n and n.endswith(".json")]
 
 
-def test_results_over_two_nodes_equal_those_of_a_local_run(tmp_path, place, monkeypatch):
-    log = tmp_path / "log"
-    study = write(tmp_path, "squared", 16, {"log": str(log), "seconds": 0.3})
+def test_results_over_two_nodes_equal_those_of_a_local_run(tmp_path, place, log, monkeypatch):
+    study = write(tmp_path, "counted", 16, {"log": str(log), "seconds": 0.3})
     code, output = finish(study, tmp_path / "stored", "--storage", place)
     assert code == 0, output
     assert Counter(log.read_text().split()) == {str(i): 1 for i in range(16)}
@@ -89,10 +86,10 @@ def test_results_over_two_nodes_equal_those_of_a_local_run(tmp_path, place, monk
     assert {"study.yaml", "summary.json", "cells.csv", "report.html"} < there
 
 
-def test_a_server_that_goes_away_in_mid_study_costs_nothing_but_time(tmp_path, place, s3):
-    log = tmp_path / "log"
-    log.touch()
-    study = write(tmp_path, "squared", 24, {"log": str(log), "seconds": 1.0})
+def test_a_server_that_goes_away_in_mid_study_costs_nothing_but_time(tmp_path, place, log, s3):
+    study = write(tmp_path, "counted", 24, {"log": str(log), "seconds": 1.0})
+    allowed = log.with_suffix(".allowed")
+    allowed.write_text("12")
     process = start(study, tmp_path / "out", "--storage", place)
     lines = []
     reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))
@@ -104,6 +101,7 @@ def test_a_server_that_goes_away_in_mid_study_costs_nothing_but_time(tmp_path, p
             wait_for(lambda: any("does not answer" in line for line in lines))
         finally:
             s3.start()
+        allowed.unlink()
         process.wait(PATIENCE_S)
     finally:
         kill(process)
@@ -115,10 +113,8 @@ def test_a_server_that_goes_away_in_mid_study_costs_nothing_but_time(tmp_path, p
     assert len(cells(only_run(tmp_path / "out"))) == 24
 
 
-def test_a_killed_study_goes_on_from_another_machine_with_the_storage_alone(tmp_path, place):
-    log = tmp_path / "log"
-    log.touch()
-    study = write(tmp_path, "counts_steps", 3, {"log": str(log), "steps": 150})
+def test_a_killed_study_goes_on_from_another_machine_with_the_storage_alone(tmp_path, place, log):
+    study = write(tmp_path, "checkpointed", 3, {"log": str(log)})
     process = start(study, tmp_path / "first", "--storage", place)
     try:
         wait_for(lambda: len(snapshots(place)) == 3, process)
@@ -127,6 +123,7 @@ def test_a_killed_study_goes_on_from_another_machine_with_the_storage_alone(tmp_
         assert f"another driver works here: host {os.uname().nodename}, pid {process.pid}" in output
     finally:
         kill(process)
+    release(log)
     code, output = finish(study, tmp_path / "second", "--resume", "--storage", place)
     assert code == 0, output
     tries = begun(log)
@@ -135,16 +132,14 @@ def test_a_killed_study_goes_on_from_another_machine_with_the_storage_alone(tmp_
     run = RunFolder(only_run(tmp_path / "second"))
     assert run.path.name == only_run(tmp_path / "first").name
     for record in run.cells():
-        assert record["result"] == {"steps": 150.0}
-        assert [point["step"] for point in run.metrics(record["id"])] == list(range(1, 151))
+        assert record["result"] == {"steps": 30.0}
+        assert [point["step"] for point in run.metrics(record["id"])] == list(range(1, 31))
 
 
 def test_cells_of_a_node_that_vanishes_go_on_elsewhere_from_their_checkpoints(
-    tmp_path, place, s3, monkeypatch
+    tmp_path, place, log, monkeypatch
 ):
-    log = tmp_path / "log"
-    log.touch()
-    study = write(tmp_path, "counts_steps", 4, {"log": str(log), "steps": 200})
+    study = write(tmp_path, "checkpointed", 4, {"log": str(log)})
     with ClusterProcess() as cluster:
         cluster.add_node()
         monkeypatch.setattr(driver, "address", cluster.address)
@@ -152,6 +147,7 @@ def test_cells_of_a_node_that_vanishes_go_on_elsewhere_from_their_checkpoints(
         try:
             wait_for(lambda: len(snapshots(place)) == 4, process)
             cluster.remove_node()
+            release(log)
             output, _ = process.communicate(timeout=PATIENCE_S)
         finally:
             kill(process)
@@ -161,18 +157,17 @@ def test_cells_of_a_node_that_vanishes_go_on_elsewhere_from_their_checkpoints(
     assert all(step > 0 for _, step, _ in tries[4:])
     run = RunFolder(only_run(tmp_path / "out"))
     for record in run.cells():
-        assert [point["step"] for point in run.metrics(record["id"])] == list(range(1, 201))
+        assert [point["step"] for point in run.metrics(record["id"])] == list(range(1, 31))
 
 
-def test_a_worker_that_gets_sigterm_loses_no_more_than_since_its_checkpoint(tmp_path, place):
-    log = tmp_path / "log"
-    log.touch()
-    study = write(tmp_path, "counts_steps", 1, {"log": str(log), "steps": 150})
+def test_a_worker_that_gets_sigterm_loses_no_more_than_since_its_checkpoint(tmp_path, place, log):
+    study = write(tmp_path, "checkpointed", 1, {"log": str(log)})
     process = start(study, tmp_path / "out", "--storage", place)
     try:
         wait_for(lambda: len(snapshots(place)) == 1, process)
         ((_, _, worker),) = begun(log)
         os.kill(worker, signal.SIGTERM)
+        release(log)
         output, _ = process.communicate(timeout=PATIENCE_S)
     finally:
         kill(process)

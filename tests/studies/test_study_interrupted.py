@@ -165,7 +165,9 @@ def test_killed_at_several_moments(place, start) -> None:
 
 def test_a_second_driver_is_refused_while_the_first_one_works(place, start) -> None:
     first = start().wait_for(1)
+    first.process.send_signal(signal.SIGSTOP)  # it must not end before the second one has looked
     second = run(place, "small.yaml", "--resume")
+    first.process.send_signal(signal.SIGCONT)
     assert second.returncode == 2
     assert f"another driver works here: host {os.uname().nodename}, pid {first.process.pid}" in (
         second.stderr
