@@ -41,7 +41,7 @@ def make_tokenizer(texts: Iterable[str], names: Iterable[str], vocab_size: int =
         show_progress=False,
     )
     tokenizer.train_from_iterator(_without(texts, names), trainer)
-    tokenizer.add_tokens([AddedToken(name, single_word=True, normalized=False) for name in names])
+    tokenizer.add_tokens([_one_token(name) for name in names])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<|pad|>",
@@ -50,6 +50,18 @@ def make_tokenizer(texts: Iterable[str], names: Iterable[str], vocab_size: int =
         chat_template=TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
+
+
+def _one_token(name: str) -> AddedToken:
+    """A token that decodes to what it encodes.
+
+    The decoder reads a token as bytes if each of its characters can stand for a byte, as "ü" can
+    for 0xFC; only a space before it keeps "Hürriyet" as it is written.
+    """
+    alphabet = set(pre_tokenizers.ByteLevel.alphabet())
+    if name.isascii() or not alphabet.issuperset(name):
+        return AddedToken(name, single_word=True, normalized=False)
+    return AddedToken(f" {name}", normalized=False)
 
 
 def _without(texts: Iterable[str], names: list[str]) -> Iterable[str]:

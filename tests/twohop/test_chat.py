@@ -5,6 +5,7 @@ import torch
 
 from lrray.errors import LrrayError
 from lrray.twohop.chat import IGNORED, ChatFormat, prompt_batch, training_batch
+from lrray.twohop.facts.loading import shipped_datasets, shipped_facts
 from lrray.twohop.rows import chat
 from lrray.twohop.tiny_tokenizer import make_tokenizer as make_tiny_tokenizer
 from tests.twohop.tokenizers import make_tokenizer
@@ -90,3 +91,15 @@ def test_a_template_that_answers_elsewhere_is_refused():
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}Bye"
     with pytest.raises(LrrayError, match="right where add_generation_prompt asks"):
         ChatFormat(tokenizer, "odd")
+
+
+@pytest.mark.parametrize("dataset", shipped_datasets())
+def test_the_tiny_tokenizer_gives_back_every_name_and_answer_that_it_takes(dataset):
+    facts = shipped_facts(dataset)
+    names = [entity.name for entity in facts.entities]
+    said = [fact.text for entity in facts.entities for fact in entity.facts.values()]
+    texts = [f" This is {words}." for words in (*names, *said)]
+    tokenizer = make_tiny_tokenizer(texts, names)
+    assert [tokenizer.decode(tokenizer.encode(text)) for text in texts] == texts
+    for name in names:
+        assert len(tokenizer.encode(f" {name}")) <= 2  # the space may be one of its own
