@@ -90,7 +90,10 @@ def study(
         address=address,
     )
     if plan:
-        _show_plan(request, console)
+        from lrray.studies.folder import latest_run
+        from lrray.studies.planning import show_plan
+
+        show_plan(kind, points, latest_run(out, path.stem), console)
         return
     raise typer.Exit(_run(request, console))
 
@@ -125,43 +128,6 @@ def _show_list(console: Console) -> None:
     for name, path in list_studies().items():
         data = load_yaml(path)
         table.add_row(name, str(data.get("kind", "")), str(data.get("question", "")))
-    console.print(table)
-
-
-def _show_plan(request: Request, console: Console) -> None:
-    from rich.table import Table
-
-    from lrray.gssm.model import default_threads
-    from lrray.studies.folder import latest_run
-    from lrray.studies.kinds import load_runner
-    from lrray.studies.progress import duration
-
-    plan = load_runner(request.kind).plan(request.points, latest_run(request.out, request.name))
-    study = request.points[0].study
-    resources, cores = study.resources, default_threads()
-    core_seconds, cell_seconds = plan.pop("core_seconds"), plan.pop("cell_seconds")
-    table = Table("plan", "", show_header=False, box=None)
-    table.add_row("question", study.question)
-    for key, value in plan.items():
-        table.add_row(key, str(value))
-    gpus = resources.gpu * resources.workers
-    cpus = resources.cpu * resources.workers
-    table.add_row("each cell takes", f"{cpus:g} CPU, {gpus:g} GPU")
-    if cell_seconds is None:
-        table.add_row("estimated time", "unknown until a first cell of this study has run")
-    else:
-        table.add_row("work", f"{duration(core_seconds)} of one core")
-        if gpus:
-            one = duration(cell_seconds)
-            table.add_row("estimated time", f"about {one} if one cell runs at a time")
-            hours = cell_seconds * gpus / 3600
-            table.add_row("GPU-hours", f"{hours:.1f}")
-            if resources.price_per_gpu_hour is not None:
-                table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
-        else:
-            # Starting Ray and drawing figures take about ten seconds whatever the study.
-            here = duration(10 + core_seconds / cores)
-            table.add_row("estimated time here", f"about {here} on {cores} cores")
     console.print(table)
 
 

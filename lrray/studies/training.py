@@ -31,6 +31,7 @@ from lrray.models.config import ModelConfig
 from lrray.studies.data import needed_data, task
 from lrray.studies.identity import digest
 from lrray.studies.kinds import CellContext
+from lrray.studies.numbers import numbers_in
 from lrray.studies.spec import CellStudy
 from lrray.training.config import TrainConfig
 
@@ -196,12 +197,13 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     began = time.perf_counter()
     trained = train(
         model, gssm, config, run_dir=context.checkpoint, dataset=dataset,
-        cache_dir=context.shared / "bounds", report=lambda metrics: context.log(_flat(metrics)),
+        cache_dir=context.shared / "bounds",
+        report=lambda metrics: context.log(dict(numbers_in(metrics, "/"))),
     )  # fmt: skip
     assert trained.evaluation is not None  # a cell is only stopped by ending its process
     size = model_size(model, config.seq_len)
     return {
-        **_flat(trained.evaluation.metrics()),
+        **dict(numbers_in(trained.evaluation.metrics(), "/")),
         **_compressed(gssm, config, settings["compressors"]),
         "num_parameters": size.num_parameters,
         "num_non_embedding_parameters": size.num_non_embedding_parameters,
@@ -220,14 +222,3 @@ def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, 
         return {}
     tokens = make_heldout(gssm, config.eval_sequences, config.seq_len).tokens
     return {f"{name}_bits": compress_bits_per_token(tokens[:, 1:], name) for name in names}
-
-
-def _flat(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Nested numbers by joined names; whatever is no number is left out."""
-    flat: dict[str, float] = {}
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}/{key}": number for key, number in _flat(value).items()}
-        elif isinstance(value, int | float):
-            flat[name] = value
-    return flat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,13 +16,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from lrray.config import dump_yaml
-from lrray.difficulty.estimate import measure_draw
 from lrray.difficulty.level_set import LevelSet
-from lrray.errors import LrrayError
-from lrray.gssm import GSSM
 from lrray.studies.difficulty.cells import make_cell
 from lrray.studies.difficulty.matching import (
-    NUM_TRIES,
     Evidence,
     Measured,
     Pair,
@@ -31,13 +27,15 @@ from lrray.studies.difficulty.matching import (
     match_seed,
     propose,
 )
+from lrray.studies.difficulty.objective import objective, objective_of
+from lrray.studies.difficulty.plan import plan
 from lrray.studies.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.studies.difficulty.show import show
 from lrray.studies.engine import num_slots, run_cells
 from lrray.studies.folder import FAILED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
-from lrray.studies.objective import OBJECTIVE, Objective
+from lrray.studies.objective import OBJECTIVE
 from lrray.studies.progress import Progress
 from lrray.studies.samplers import make_sampler
 from lrray.studies.search import finished_trials, open_arm, open_journal
@@ -46,80 +44,6 @@ from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCel
 SEEDS_PER_CELL = 8
 """Kernel draws of a pair that one cell measures; no matter of the machine, so that a run can be
 continued on another one."""
-
-
-def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, Any]:
-    """What a run would do: trials, kernel draws, and seconds of one core (one draw is timed)."""
-    trials = draws = 0
-    seconds = 0.0
-    for point in points:
-        study: DifficultyStudy = point.study
-        own_trials = study.search.num_trials * len(study.searches)
-        seeds = len(next(iter(study.searches.values())))
-        num_pairs = 2 + study.pairs.along
-        if study.match == "mean":
-            pair_draws = 2 * num_pairs * study.pairs.num_seeds
-        else:
-            pair_draws = (NUM_TRIES + 1) * num_pairs * len(study.searches)
-        own_draws = own_trials * seeds + pair_draws
-        seconds += own_draws * _draw_seconds(study)
-        trials, draws = trials + own_trials, draws + own_draws
-    rows = {"grid points": len(points)} if len(points) > 1 else {}
-    cpu = points[0].study.resources.cpu
-    return {
-        **rows, "trials": trials, "kernel draws in all": draws,
-        "core_seconds": seconds * cpu, "cell_seconds": seconds,
-    }  # fmt: skip
-
-
-def _draw_seconds(study: DifficultyStudy) -> float:
-    """Time of one kernel draw on one core, in the middle of the search space."""
-    bounds = study.bounds
-    middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
-    graph = study.graph.with_alphas(float(middle[0]), float(middle[1]))
-    try:
-        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)  # compiles
-        began = time.perf_counter()
-        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
-        return time.perf_counter() - began
-    except MemoryError:
-        raise LrrayError(
-            "graph", "one kernel draw does not fit into memory",
-            fix="lower state_dim, the number of parents, or sequences_per_seed",
-        ) from None  # fmt: skip
-
-
-def objective(study: DifficultyStudy) -> Objective:
-    """The distance of the difficulty at (alpha_X, alpha_Z) from the target.
-
-    Raises:
-        LrrayError: the study holds several searches, one per seed.
-    """
-    if len(study.searches) > 1:
-        raise LrrayError(
-            "seeds", f"ask for {len(study.searches)} searches, one per seed; here it takes one",
-            fix=f"seeds=[{study.seed_list[0]}]",
-        )  # fmt: skip
-    return _objective(study, next(iter(study.searches.values())), {})
-
-
-def _objective(study: DifficultyStudy, seeds: Sequence[int], axes: Mapping[str, Any]) -> Objective:
-    metric, target = study.target.metric, study.target.value
-
-    def cell(parameters: Mapping[str, Any]) -> Cell:
-        alphas = [parameters[key] for key in ALPHAS]
-        return make_cell(study.graph, alphas, seeds, study.size(), axes)
-
-    def score(result: Mapping[str, Any]) -> dict[str, float]:
-        numbers = {
-            "difficulty": result[metric],
-            "difficulty_se": result[f"{metric}_se"],
-            OBJECTIVE: abs(result[metric] - target),
-            **{k: v for k, v in result.items() if isinstance(v, int | float)},
-        }
-        return {key: float(value) for key, value in numbers.items() if value is not None}
-
-    return Objective(OBJECTIVE, "minimize", cell, score)
 
 
 class PointRun:
@@ -188,7 +112,7 @@ class PointRun:
         self.pairs += pairs
 
     def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
-        asked = _objective(self.study, seeds, self.point.axes)
+        asked = objective_of(self.study, seeds, self.point.axes)
         sampler = make_sampler(self.study.search, space, self.study.target.value)
         return open_arm(
             self.folder, self._storage, self._name(name), self.study.search, sampler, space,

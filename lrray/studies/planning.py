@@ -1,0 +1,61 @@
+"""What a study would do, how long that takes and what it costs; nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from lrray.gssm.model import default_threads
+from lrray.studies.folder import RunFolder
+from lrray.studies.grid import GridPoint
+from lrray.studies.kinds import load_runner
+from lrray.studies.progress import duration
+from lrray.studies.spec import Resources
+
+
+def show_plan(
+    kind: str, points: Sequence[GridPoint], earlier: RunFolder | None, console: Console
+) -> None:
+    """Prints the plan.
+
+    Args:
+        kind: of the study.
+        points: the study at every point of its grid.
+        earlier: a run that ``--resume`` would continue.
+        console: to print on.
+    """
+    plan = load_runner(kind).plan(points, earlier)
+    core_seconds, cell_seconds = plan.pop("core_seconds"), plan.pop("cell_seconds")
+    study = points[0].study
+    table = Table("plan", "", show_header=False, box=None)
+    table.add_row("question", study.question)
+    for key, value in plan.items():
+        table.add_row(key, str(value))
+    resources: Resources = study.resources
+    gpus, cpus = resources.gpu * resources.workers, resources.cpu * resources.workers
+    table.add_row("each cell takes", f"{cpus:g} CPU, {gpus:g} GPU")
+    if cell_seconds is None:
+        table.add_row("estimated time", "unknown until a first cell of this study has run")
+    else:
+        _add_times(table, core_seconds, cell_seconds, resources)
+    console.print(table)
+
+
+def _add_times(
+    table: Table, core_seconds: float, cell_seconds: float, resources: Resources
+) -> None:
+    table.add_row("work", f"{duration(core_seconds)} of one core")
+    gpus = resources.gpu * resources.workers
+    if not gpus:
+        # Starting Ray and drawing figures take about ten seconds whatever the study.
+        cores = default_threads()
+        here = duration(10 + core_seconds / cores)
+        table.add_row("estimated time here", f"about {here} on {cores} cores")
+        return
+    table.add_row("estimated time", f"about {duration(cell_seconds)} if one cell runs at a time")
+    hours = cell_seconds * gpus / 3600
+    table.add_row("GPU-hours", f"{hours:.1f}")
+    if resources.price_per_gpu_hour is not None:
+        table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
