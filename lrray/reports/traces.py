@@ -76,7 +76,7 @@ def read_traces(source: str, metric: str | None = None, goal: Goal = "minimize")
     path = Path(source)
     if (path / "study.yaml").exists():
         return _from_results(Run(path))
-    from lrray.reports.wandb_files import find_runs
+    from lrray.studies.wandb_files import find_runs
 
     files = find_runs(path) if path.exists() else []
     if not files:
@@ -176,7 +176,7 @@ def _contour_task(settings: Mapping[str, Any]) -> ContourTask | None:
 
 def _from_wandb_files(source: str, files: list[Path], metric: str, goal: Goal) -> Trace:
     """One trace of all runs in a folder, each run one evaluation."""
-    from lrray.reports.wandb_files import read_run
+    from lrray.studies.wandb_files import read_run
 
     runs = {}
     for path in files:

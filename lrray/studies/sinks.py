@@ -6,12 +6,15 @@ Sinks may raise; :mod:`lrray.studies.tracking` keeps that away from the cell.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lrray.config import dump_yaml
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.identity import Cell, digest
+from lrray.studies.numbers import numbers_in
 
 if TYPE_CHECKING:
     from lrray.studies.tracking import Wandb
@@ -20,6 +23,9 @@ WandbMode = Literal["online", "offline"]
 
 INIT_TIMEOUT_S = 10.0
 """How long W&B may take to answer before a cell is kept offline."""
+
+FILE_TIMEOUT_S = 10.0
+"""How long W&B may take to write the end of a finished run."""
 
 
 class Sink(Protocol):
@@ -106,6 +112,16 @@ class WandbSink:
             self._run.summary.update({"state": record["state"]})
         good = record is not None and record["state"] == DONE
         self._run.finish(exit_code=0 if good else 1)
+        self._wait_for_the_file()
+
+    def _wait_for_the_file(self) -> None:
+        """W&B's service writes the end of the file after the run has finished."""
+        from lrray.studies.wandb_files import find_runs, has_ended
+
+        files = find_runs(Path(self._run.dir).parent)
+        end = time.monotonic() + FILE_TIMEOUT_S
+        while not all(map(has_ended, files)) and time.monotonic() < end:
+            time.sleep(0.05)
 
 
 def _quiet_settings() -> Any:
@@ -145,13 +161,4 @@ def result_numbers(record: Mapping[str, Any] | None) -> dict[str, float]:
     """The numbers of a cell's result by key path, and the seconds it took."""
     if record is None:
         return {}
-    return {**dict(_numbers(record["result"])), "seconds": record["seconds"]}
-
-
-def _numbers(data: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, float]]:
-    for key, value in data.items():
-        name = f"{path}.{key}" if path else str(key)
-        if isinstance(value, Mapping):
-            yield from _numbers(value, name)
-        elif isinstance(value, int | float):
-            yield name, value
+    return {**dict(numbers_in(record["result"])), "seconds": record["seconds"]}

@@ -70,6 +70,11 @@ def read_run(path: Path) -> WandbRun:
     return run
 
 
+def has_ended(path: Path) -> bool:
+    """Whether a run's file holds all of the run, to its exit code."""
+    return bool(path.stat().st_size) and read_run(path).exit_code is not None
+
+
 def _take(run: WandbRun, record: Any) -> None:
     kind = record.WhichOneof("record_type")
     if kind == "run":

@@ -17,7 +17,7 @@ from lrray.errors import LrrayError
 from lrray.reports.compare import compare
 from lrray.reports.contour_error import checkpoints, contour_of, distance
 from lrray.reports.traces import _axes, read_traces
-from lrray.reports.wandb_files import find_runs, read_run
+from lrray.studies.wandb_files import find_runs, read_run
 from lrray.statistics import paired_difference
 
 NUM_TRIALS = 12

@@ -16,7 +16,7 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from lrray.cli import app
 from lrray.config import dump_yaml, load_yaml, parse
 from lrray.errors import LrrayError
-from lrray.reports.wandb_files import find_runs, read_run
+from lrray.studies.wandb_files import find_runs, read_run
 from lrray.studies.locate import list_studies
 from lrray.studies.space import Range
 from lrray.studies.sweep_agent import evaluate

@@ -12,7 +12,7 @@ from tracked_cells import STEPS, cell, run
 
 from lrray.config import parse
 from lrray.errors import LrrayError
-from lrray.reports.wandb_files import WandbRun, find_runs, read_run
+from lrray.studies.wandb_files import WandbRun, find_runs, read_run
 from lrray.studies.folder import RunFolder
 from lrray.studies.tracking import FINISH_S, Tracking, announce, closing_lines
 
