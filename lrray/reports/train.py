@@ -6,68 +6,65 @@ taken seed by seed, tested by flipping their signs, and the tests of one run adj
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from lrray.reports import grid
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid_figures import curves_figure, means_figure
-from lrray.reports.groups import SEED, Group, groups_of, label, mean_curve, varying
+from lrray.reports.groups import Group, groups_of, label, mean_curve, varying
 from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
+from lrray.reports.train_comparisons import (
+    METRIC,
+    PAIR,
+    Comparison,
+    comparisons,
+    spoken,
+)
 from lrray.reports.train_figures import bars_figure
-from lrray.statistics import PairedDifference, Summary, holm, paired_difference, summarize
-from lrray.studies.identity import digest
+from lrray.statistics import Summary, summarize
 
-PAIR = "pair"
-METRIC = "excess_bits"
 MAX_TOLD = 4
 """Comparisons that the answer spells out."""
 
+MAX_LEVELS = 6
+"""Values of an axis whose excess losses the answer spells out."""
+
 _NUMBERS = ("excess_bits", "loss_bits", "bound_bits", "accuracy", "num_parameters")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The two pairs of one setting: ``first`` minus ``second``, seed by seed."""
-
-    axes: dict[str, Any]
-    first: str
-    second: str
-    of_first: Summary
-    of_second: Summary
-    result: PairedDifference
-    p_adjusted: float
-    """After Holm, over all comparisons of the run."""
-
-    @property
-    def in_words(self) -> str:
-        """The difference with its interval, n and p."""
-        difference = self.result.difference
-        where = f"{label(self.axes)}: " if self.axes else ""
-        if difference.n < 2:
-            return f"{where}{difference.mean:+.3f} bits/token (one seed, no interval)"
-        return (
-            f"{where}{difference.mean:+.3f} bits/token "
-            f"(95 % interval {difference.low:+.3f} to {difference.high:+.3f}, n = {difference.n} "
-            f"seeds, permutation p = {self.result.p_value:.2g}, {self.p_adjusted:.2g} after Holm)"
-        )
 
 
 def answer(run: Run) -> str:
     """Which of the two pairs has less excess loss, by how much, and how sure that is.
 
-    Where compressors were measured, also how far each is above the bound, nearest first.
+    Where sizes vary, the excess loss of each comes first; where compressors were measured, how far
+    each is above the bound comes last, nearest first.
     """
     groups = groups_of(run)
     compared = comparisons(groups)
     if not compared:
         return grid.answer(run)
-    return " ".join([_difference(compared), *_distances(groups)])
+    return " ".join([*_levels(groups), _difference(compared), *_distances(groups)])
+
+
+def _levels(groups: list[Group]) -> list[str]:
+    """The excess loss of each kind along an axis of numbers, if that is all that varies."""
+    axes = {name: values for name, values in varying(groups).items() if name != PAIR}
+    if len(axes) != 1:
+        return []
+    ((axis, values),) = axes.items()
+    if len(values) > MAX_LEVELS or not all(isinstance(v, int | float) for v in values):
+        return []
+    kinds: dict[str, list[str]] = {}
+    for group in sorted(groups, key=lambda group: values.index(group.axes[axis])):
+        if excess := group.summary(METRIC):
+            said = with_error(excess.mean, excess.standard_error)
+            kinds.setdefault(spoken(group.axes[PAIR]), []).append(f"{said} ({group.axes[axis]})")
+    told = "; ".join(f"{kind} {', '.join(kinds[kind])}" for kind in sorted(kinds))
+    return [f"Excess loss in bits/token by {axis.rpartition('.')[2]}: {told}."] if told else []
 
 
 def _difference(compared: list[Comparison]) -> str:
-    first, second = (_spoken(name) for name in (compared[0].first, compared[0].second))
+    first, second = (spoken(name) for name in (compared[0].first, compared[0].second))
     head = f"Excess loss of {first} minus that of {second}"
     if len(compared) <= MAX_TOLD:
         return f"{head}: {'; '.join(one.in_words for one in compared)}."
@@ -100,7 +97,7 @@ def _distances(groups: list[Group]) -> list[str]:
             for name, far in sorted(above.items(), key=lambda item: item[1].mean)
         )
         axes = {name: value for name, value in group.axes.items() if name in varying(groups)}
-        kind = _spoken(str(axes.pop(PAIR)))
+        kind = spoken(str(axes.pop(PAIR)))
         where = " ".join([kind, *([label(axes)] if axes else [])])
         sentences.append(f"Bits/token above the exact bound, {where}: {said}.")
     return sentences
@@ -129,65 +126,12 @@ def sections(run: Run) -> list[Section]:
     ]
 
 
-def comparisons(groups: list[Group]) -> list[Comparison]:
-    """The first two pairs compared at every setting that has finished cells of both."""
-    names = list(dict.fromkeys(g.axes[PAIR] for g in groups if PAIR in g.axes))
-    if len(names) < 2:
-        return []
-    first, second = sorted(names)[:2]
-    settings: dict[str, dict[str, Group]] = {}
-    for group in groups:
-        settings.setdefault(digest(_without_pair(group)), {})[group.axes.get(PAIR, "")] = group
-    found = []
-    for both in settings.values():
-        if first in both and second in both:
-            one, other = _by_seed(both[first]), _by_seed(both[second])
-            seeds = [seed for seed in one if seed in other]
-            if seeds:
-                a, b = [one[s] for s in seeds], [other[s] for s in seeds]
-                found.append((both[first], a, b, paired_difference(a, b)))
-    return _adjusted(found, first, second, varying(groups))
-
-
-def _adjusted(
-    found: list[tuple[Group, list[float], list[float], PairedDifference]],
-    first: str,
-    second: str,
-    axes: dict[str, list[Any]],
-) -> list[Comparison]:
-    p_values = holm([result.p_value for *_, result in found])
-    return [
-        Comparison(
-            axes={k: v for k, v in _without_pair(group).items() if k in axes},
-            first=first, second=second, of_first=summarize(a), of_second=summarize(b),
-            result=result, p_adjusted=p,
-        )
-        for (group, a, b, result), p in zip(found, p_values, strict=True)
-    ]  # fmt: skip
-
-
-def _without_pair(group: Group) -> dict[str, Any]:
-    return {name: value for name, value in group.axes.items() if name != PAIR}
-
-
-def _by_seed(group: Group) -> dict[Any, float]:
-    return {
-        record["settings"][SEED]: float(record["result"][METRIC])
-        for record in group.records
-        if METRIC in record["result"] and not isinstance(record["settings"][SEED], list)
-    }
-
-
-def _spoken(name: str) -> str:
-    return name.replace("_", "-")
-
-
 def _comparison_row(one: Comparison) -> Row:
     difference = one.result.difference
     return {
         **_plain(one.axes),
-        _spoken(one.first): one.of_first,
-        _spoken(one.second): one.of_second,
+        spoken(one.first): one.of_first,
+        spoken(one.second): one.of_second,
         "difference": difference,
         "95 % from": None if difference.n < 2 else difference.low,
         "to": None if difference.n < 2 else difference.high,

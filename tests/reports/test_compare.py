@@ -17,8 +17,8 @@ from lrray.errors import LrrayError
 from lrray.reports.compare import compare
 from lrray.reports.contour_error import checkpoints, contour_of, distance
 from lrray.reports.traces import _axes, read_traces
-from lrray.studies.wandb_files import find_runs, read_run
 from lrray.statistics import paired_difference
+from lrray.studies.wandb_files import find_runs, read_run
 
 NUM_TRIALS = 12
 

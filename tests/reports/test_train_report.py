@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,19 @@ def test_the_answer_is_one_sentence_with_interval_n_and_p(tmp_path: Path) -> Non
     assert "95 % interval -0." in answer
     assert "n = 6 seeds, permutation p = 0.031" in answer
     assert answer.count(". ") == 0
+
+
+def test_the_answer_tells_excess_losses_along_an_axis_of_numbers(tmp_path: Path) -> None:
+    answer = train.answer(fill(tmp_path, sizes=(32, 4, 8)))
+    (told,) = re.findall(r"^Excess loss in bits/token by hidden_size: (.*?)\. Excess", answer)
+    infer, predict = told.split("; ")
+    for line, pair in ((infer, PAIRS[0]), (predict, PAIRS[1])):
+        assert line.startswith(pair.replace("_", "-"))
+        numbers = re.findall(r"([\d.]+) ± [\d.]+ \((\d+)\)", line)
+        assert [int(size) for _, size in numbers] == [4, 8, 32]
+        for mean, size in numbers:
+            means = np.mean([excess(pair, int(size), seed) for seed in range(6)])
+            assert float(mean) == pytest.approx(means, abs=0.05)
 
 
 def test_the_answer_names_compressors_by_their_distance_to_the_bound(tmp_path: Path) -> None:
