@@ -16,7 +16,6 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from lrray.cli import app
 from lrray.config import dump_yaml, load_yaml, parse
 from lrray.errors import LrrayError
-from lrray.studies.wandb_files import find_runs, read_run
 from lrray.studies.locate import list_studies
 from lrray.studies.space import Range
 from lrray.studies.sweep_agent import evaluate
@@ -28,6 +27,7 @@ from lrray.studies.sweeps import (
     import_sweep,
     read_searched,
 )
+from lrray.studies.wandb_files import find_runs, read_run
 
 HERE = Path(__file__).parent
 SEARCHED = [name for name, path in list_studies().items() if "search" in load_yaml(path)]

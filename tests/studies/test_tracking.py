@@ -12,9 +12,9 @@ from tracked_cells import STEPS, cell, run
 
 from lrray.config import parse
 from lrray.errors import LrrayError
-from lrray.studies.wandb_files import WandbRun, find_runs, read_run
 from lrray.studies.folder import RunFolder
 from lrray.studies.tracking import FINISH_S, Tracking, announce, closing_lines
+from lrray.studies.wandb_files import WandbRun, find_runs, read_run
 
 SCRIPT = Path(__file__).with_name("tracked_cells.py")
 KEY = "0123456789abcdef0123456789abcdef01234567"
