@@ -73,8 +73,14 @@ class RunFolder:
 
     # A run that lasts elsewhere (see :mod:`lrray.studies.stored`) exchanges files at these moments.
 
-    def prepare(self, cell_id: str, computes_here: bool = True) -> None:
-        """Called before a worker begins a cell, on each node that computes it or waits for it."""
+    def prepare(self, cell_id: str, computes_here: bool = True, alone: bool = True) -> None:
+        """Called before a worker begins a cell, on each node that computes it or waits for it.
+
+        Args:
+            cell_id: the cell.
+            computes_here: rather than waiting for others that do.
+            alone: no other worker computes it as well.
+        """
 
     def lasting(self, cell_id: str) -> AbstractContextManager[None]:
         """Held while a cell computes, on the node where it does."""

@@ -31,15 +31,21 @@ class Workers:
         return "STRICT_PACK" if self.gpu else "PACK"
 
 
+class WorkerLost(Exception):
+    """A worker of a cell died: no fault of the cell's own, as far as one can know."""
+
+
 def run_on_workers(
     cell: Mapping[str, Any], folder: Mapping[str, str], study: str, spread: Workers
 ) -> dict[str, Any]:
     """Runs a cell on ``spread.workers`` ranks with a process group; returns rank 0's result.
 
     Raises:
+        WorkerLost: a rank's process or node is gone.
         Exception: what a rank raised.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.exceptions import RayActorError
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchTrainer
 
     with tempfile.TemporaryDirectory(prefix="lrray-train-") as scratch:
@@ -58,13 +64,21 @@ def run_on_workers(
                 failure_config=cast(Any, FailureConfig)(max_failures=0, controller_failure_limit=2),
             ),
         )
-        result: dict[str, Any] = trainer.fit().return_value
+        try:
+            result: dict[str, Any] = trainer.fit().return_value
+        except WorkerGroupError as error:
+            # Where one is lost, the others raise that they cannot reach it.
+            for one in error.worker_failures.values():
+                if isinstance(getattr(one, "health_check_failure", one), RayActorError):
+                    raise WorkerLost from error
+            raise
     return result
 
 
 def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """What every rank runs."""
     import ray.train
+    from ray.train.collective import barrier
 
     from lrray.studies.identity import Cell
     from lrray.studies.stored import open_folder
@@ -72,10 +86,11 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
     first = ray.train.get_context().get_world_rank() == 0
     cell, folder = Cell(**config["cell"]), open_folder(config["folder"])
-    folder.prepare(cell.id)
+    folder.prepare(cell.id, alone=False)
+    barrier()  # what the first rank writes from here on is nothing to begin with
     # The first rank alone writes checkpoints and curves.
     with folder.lasting(cell.id) if first else nullcontext():
         result = call(cell, folder, config["study"], silent=not first)
-    if first:
-        folder.clear(cell.id)
+    barrier()  # the last checkpoint is copied
+    folder.clear(cell.id)
     return result if first else None

@@ -56,7 +56,7 @@ class StoredFolder(RunFolder):
         self.store.remove(name)
         super().remove(name)
 
-    def prepare(self, cell_id: str, computes_here: bool = True) -> None:
+    def prepare(self, cell_id: str, computes_here: bool = True, alone: bool = True) -> None:
         """Brings here what an earlier try of a cell left in the storage."""
         if self.load_cell(cell_id) is None:
             self._get(f"cells/{cell_id}.json")
@@ -64,7 +64,7 @@ class StoredFolder(RunFolder):
             self.store.put(f"cells/{cell_id}.json", self.cell_path(cell_id).read_bytes())
         if not self._get(f"attempts/{cell_id}.json"):
             super().remove(f"attempts/{cell_id}.json")
-        changed = computes_here and Snapshot(self.store, self.path, cell_id).pull()
+        changed = computes_here and Snapshot(self.store, self.path, cell_id).pull(not alone)
         if changed or not (self.path / "metrics" / f"{cell_id}.jsonl").exists():
             self.regain(cell_id)
 
@@ -106,6 +106,7 @@ class StoredFolder(RunFolder):
         Snapshot(self.store, self.path, cell_id).clear()
         for name in (f"cells/{cell_id}.json", f"metrics/{cell_id}.jsonl"):
             super().remove(name)
+        super().remove(f"attempts/{cell_id}.json")
 
     def receive(self, cell_ids: Iterable[str]) -> None:
         """Brings the records of ended cells here."""

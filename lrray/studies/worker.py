@@ -21,7 +21,7 @@ from lrray.studies.folder import RunFolder
 from lrray.studies.gauges import forget_points, show_point
 from lrray.studies.identity import Cell, digest
 from lrray.studies.kinds import CellContext, load_kind
-from lrray.studies.parallel import Workers, run_on_workers
+from lrray.studies.parallel import WorkerLost, Workers, run_on_workers
 from lrray.studies.storage import StorageError
 from lrray.studies.stored import open_folder
 from lrray.studies.tracking import tracked
@@ -94,6 +94,8 @@ def run_durably(
             break
         except StorageError:
             raise  # no fault of the cell's: another worker will find its checkpoint
+        except WorkerLost:
+            attempts.lost()
         except Exception as error:
             attempts.failed()
             if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
@@ -208,9 +210,7 @@ class _Attempts:
         except (OSError, ValueError, TypeError):
             return cls(folder, cell_id, driver)
         if attempts.running and attempts.driver == driver:
-            if attempts.begun_with != attempts.checkpoint():
-                attempts.deaths = 0  # it got on: a machine that came and went, not a doomed cell
-            attempts.died("its worker died")  # it did not live to say so itself
+            attempts.lost()  # it did not live to say so itself
         attempts.driver = driver
         return attempts
 
@@ -224,6 +224,11 @@ class _Attempts:
         place = self.folder.path / "checkpoints" / self.cell_id
         names = [str(path.relative_to(place)) for path in place.rglob("*")]
         return digest(sorted(name for name in names if "/." not in f"/{name}"))  # none half written
+
+    def lost(self) -> None:
+        if self.begun_with != self.checkpoint():
+            self.deaths = 0  # it got on: a machine that came and went, not a doomed cell
+        self.died("its worker died")
 
     def died(self, reason: str) -> None:
         self.deaths += 1

@@ -1,9 +1,12 @@
-"""One server for all tests of storages."""
+"""One server for all tests of storages, and nodes that share nothing else."""
 
 import os
+import uuid
 
 import pytest
 
+from tests.faults import driver
+from tests.faults.cluster import ClusterProcess
 from tests.storage.server import CREDENTIALS, S3Server
 
 
@@ -21,3 +24,18 @@ def s3():
             del os.environ[name]
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def two_nodes(s3):
+    """A cluster whose workers know the server's credentials."""
+    with ClusterProcess() as cluster:
+        cluster.add_node()
+        yield cluster
+
+
+@pytest.fixture
+def place(s3, two_nodes, monkeypatch):
+    """A storage of its own, for studies on the two nodes."""
+    monkeypatch.setattr(driver, "address", two_nodes.address)
+    return s3.address(uuid.uuid4().hex)

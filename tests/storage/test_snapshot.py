@@ -58,6 +58,21 @@ def test_what_was_written_here_since_the_last_exchange_stays(nodes):
     assert content(again) == {"step": "2"}
 
 
+def test_nodes_that_compute_together_begin_with_what_is_stored(nodes):
+    one, other = nodes
+    write(one, {"step": "1"})
+    assert one.pull(exactly=True)
+    assert content(one) == {}  # none was copied
+    write(one, {"step": "1"})
+    one.push()
+    write(one, {"step": "2"})  # and then the other died
+    again = Snapshot(one.store, one.folder, "cell")
+    assert again.pull(exactly=True)
+    assert other.pull(exactly=True)
+    assert content(again) == content(other) == {"step": "1"}
+    assert not Snapshot(one.store, one.folder, "cell").pull(exactly=True)
+
+
 def test_a_copy_that_was_cut_short_leaves_the_one_before(nodes):
     one, other = nodes
     write(one, {"model": "a", "state": "1"})

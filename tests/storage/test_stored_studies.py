@@ -5,8 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import uuid
 from collections import Counter
 
 import pytest
@@ -17,25 +15,9 @@ from tests.faults import driver
 from tests.faults.cluster import ClusterProcess
 from tests.faults.driver import ROOT, begun, cells, finish, kill, only_run, start, table
 from tests.storage.server import S3Server
+from tests.storage.waiting import PATIENCE_S, snapshots, wait_for
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 300
-
-
-@pytest.fixture(scope="module")
-def two_nodes(s3):
-    """A cluster whose workers know the server's credentials."""
-    with ClusterProcess() as cluster:
-        cluster.add_node()
-        yield cluster
-
-
-@pytest.fixture
-def place(s3, two_nodes, monkeypatch):
-    """A storage of its own, for studies on the two nodes."""
-    monkeypatch.setattr(driver, "address", two_nodes.address)
-    return s3.address(uuid.uuid4().hex)
 
 
 @pytest.fixture
@@ -52,23 +34,9 @@ def write(folder, function, num_cells, settings):
     return driver.write_study(folder, function, grid, settings)
 
 
-def wait_for(condition, process=None):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert process is None or process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.1)
-
-
 def release(log):
     """Lets held cells go on."""
     log.with_suffix(".hold").unlink()
-
-
-def snapshots(place):
-    """Checkpoints in the storage."""
-    names = open_store(place).below("faulty").listing()
-    return [n for n in names if "/checkpoints/" in n and n.endswith(".json")]
 
 
 def test_results_over_two_nodes_equal_those_of_a_local_run(tmp_path, place, log, monkeypatch):

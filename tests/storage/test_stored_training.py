@@ -1,0 +1,146 @@
+"""Training on nodes that share nothing but a server: cells of several workers, and lost nodes."""
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from lrray.studies.folder import RunFolder
+from lrray.studies.storage import open_store
+from tests.faults.driver import finish, kill, only_run, start
+from tests.storage.waiting import PATIENCE_S, snapshots, wait_for
+from tests.studies.test_training_kind import PAIRS, TINY
+
+pytestmark = pytest.mark.slow
+
+
+def write(folder, steps, checkpoint_every, pairs, **resources):
+    """A study of one cell per pair; a checkpoint is to be copied long before its last step."""
+    (folder / "pairs.yaml").write_text(yaml.safe_dump(PAIRS))
+    train = {**TINY["train"], "steps": steps, "checkpoint_every": checkpoint_every}
+    study = {**TINY, "grid": {"pair": pairs}, "train": train, "resources": resources}
+    path = folder / "faulty.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+def undisturbed(folder, *study):
+    """Results of the study in one folder, with one worker per cell."""
+    code, output = finish(write(folder, *study), folder / "undisturbed")
+    assert code == 0, output
+    return results(folder / "undisturbed")
+
+
+def results(out):
+    """What each cell found, but for how fast."""
+    records = list(RunFolder(only_run(out)).cells())
+    assert {record["state"] for record in records} == {"done"}
+    return {
+        record["id"]: {k: v for k, v in record["result"].items() if k != "tokens_per_s"}
+        for record in records
+    }
+
+
+def newest_step(names):
+    """Of the checkpoints that these files belong to."""
+    folders = [part for name in names for part in Path(name).parts if part.startswith("step_")]
+    return max((int(folder.removeprefix("step_")) for folder in folders), default=0)
+
+
+def stored_step(place, snapshot):
+    """The newest step of a cell that the storage holds."""
+    return newest_step(json.loads(open_store(place).below("faulty").get(snapshot))["files"])
+
+
+def node_folders(out):
+    """Where nodes keep what they work on, one folder each."""
+    place = Path(tempfile.gettempdir(), f"lrray-{os.getuid()}")
+    runs = [path.parent.name for path in out.glob("faulty/*/study.yaml")]
+    return [folder for run in runs for folder in place.glob(f"*/*/faulty/{run}")]
+
+
+def files(folder):
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+
+
+def begun_again(out, cell_id):
+    """Whether a cell's first point was drawn more than once."""
+    curve = (only_run(out) / "metrics" / f"{cell_id}.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in curve]
+    return steps.count(min(steps)) > 1
+
+
+def workers_of(cluster):
+    """Processes of Ray Train's workers, oldest first."""
+    family = psutil.Process(cluster._process.pid).children(recursive=True)
+    found = []
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any("RayTrainWorker" in word for word in process.cmdline()):
+                found.append((process.create_time(), process))
+    return [process for _, process in sorted(found, key=lambda one: one[0])]
+
+
+def test_a_cell_over_two_nodes_survives_its_workers_and_finds_what_one_worker_finds(
+    tmp_path, place, two_nodes
+):
+    study = (1000, 20, ["easy_to_infer"])
+    alone = undisturbed(tmp_path, *study)
+    out = tmp_path / "out"
+    # A worker takes all CPUs of a node.
+    process = start(write(tmp_path, *study, workers=2, cpu=2), out, "--storage", place)
+
+    def here():
+        return newest_step(name for node in node_folders(out) for name in files(node))
+
+    def stored():
+        return max((stored_step(place, name) for name in snapshots(place)), default=0)
+
+    reached = 0
+    try:
+        for _ in range(2):  # more often than a cell may fail by itself
+            wait_for(lambda reached=reached: here() > reached, process)
+            _, second = workers_of(two_nodes)
+            second.suspend()  # the first waits for it, so that the storage catches up
+            wait_for(lambda: stored() == here(), process)
+            second.resume()
+            # One node has a newer checkpoint than the other can know of.
+            wait_for(lambda: here() > stored(), process)
+            second.kill()
+            reached = here()
+        output, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        kill(process)
+    assert process.returncode == 0, output
+    found = results(out)
+    assert found == {cell_id: pytest.approx(alone[cell_id], abs=1e-4) for cell_id in alone}
+    assert not any(begun_again(out, cell_id) for cell_id in found)
+    left = [name for node in node_folders(out) for name in files(node)]
+    assert len(node_folders(out)) == 2
+    assert [name for name in left if not name.startswith(("tracking.json", "shared/"))] == []
+
+
+def test_training_on_a_node_that_vanishes_goes_on_elsewhere_to_the_same_last_bit(
+    tmp_path, place, two_nodes
+):
+    study = (4000, 100, ["easy_to_infer", "easy_to_predict"])
+    alone = undisturbed(tmp_path, *study)
+    out = tmp_path / "out"
+    process = start(write(tmp_path, *study, cpu=2), out, "--storage", place)  # a cell per node
+    try:
+        wait_for(lambda: len(snapshots(place)) == 2, process)
+        assert all(0 < stored_step(place, name) < study[0] for name in snapshots(place))
+        two_nodes.remove_node()
+        two_nodes.add_node()
+        output, _ = process.communicate(timeout=PATIENCE_S)
+    finally:
+        kill(process)
+    assert process.returncode == 0, output
+    assert results(out) == alone
+    assert not any(begun_again(out, cell_id) for cell_id in alone)
+    assert len(node_folders(out)) == 3
