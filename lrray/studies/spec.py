@@ -92,6 +92,20 @@ class StudyBase(Settings):
     """Where results last when nodes share no disk: ``s3://…``, ``gs://…``, a path; None: in the
     results folder, which all nodes must see."""
 
+    def shards_go_to_one_node(self) -> None:
+        """For kinds whose workers each write a part of a checkpoint.
+
+        Raises:
+            Problem: they may stand on several nodes, and a storage takes one node's files.
+        """
+        scattered = self.resources.workers > 1 and not self.resources.gpu
+        if self.storage is not None and scattered:
+            raise Problem(
+                "takes no sharded checkpoints of CPU workers, which may stand on several nodes",
+                at="storage", got=self.storage,
+                fix="resources.workers=1, GPUs (their workers share a node), or a shared folder",
+            )  # fmt: skip
+
 
 class CellSearch(Search):
     """A search over settings of a cell, for one number of its result."""

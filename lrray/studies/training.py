@@ -94,6 +94,8 @@ class Study(CellStudy):
 
     @model_validator(mode="after")
     def _check(self) -> Study:
+        if self.train.parallel == "fsdp":
+            self.shards_go_to_one_node()
         if self.pair_set is not None and self.pair_set not in self.pairs:
             fix = did_you_mean(self.pair_set, self.pairs)
             raise Problem("must name one of pairs", at="pair_set", got=self.pair_set, fix=fix)

@@ -62,6 +62,7 @@ class Study(CellStudy, ExperimentConfig):
         except LrrayError as error:
             at = "dataset" if self.facts is None else "facts"
             raise Problem(str(error), at=at) from None
+        self.shards_go_to_one_node()
         return self
 
     def read_facts(self) -> Facts:

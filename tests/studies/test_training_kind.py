@@ -117,6 +117,16 @@ def test_a_mistake_is_one_line_before_any_work(study: Path, override: str, messa
     assert str(caught.value).startswith(str(study))
 
 
+def test_shards_that_may_stand_on_several_nodes_go_to_no_storage(study: Path) -> None:
+    storage = f"storage={study.parent / 'storage'}"
+    sharded = (storage, "train.parallel=fsdp")
+    with pytest.raises(LrrayError, match=r"storage: takes no sharded checkpoints of CPU workers"):
+        checked(study, *sharded, "resources.workers=2")
+    assert len(checked(study, *sharded)) == 2
+    assert len(checked(study, *sharded, "resources={workers: 2, gpu: 1}")) == 2
+    assert len(checked(study, storage, "resources.workers=2")) == 2
+
+
 def test_alphas_are_no_part_of_the_graph_that_pairs_must_have(study: Path) -> None:
     nodes = [{**node, "alpha": 0.5} for node in GRAPH["nodes"]]
     (study.parent / "same.yaml").write_text(dump_yaml({"nodes": nodes}))

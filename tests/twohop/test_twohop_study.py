@@ -58,6 +58,10 @@ def test_an_override_replaces_an_axis():
         ),
         ({"facts": "none.yaml"}, "facts: none.yaml: no such file"),
         ({"dataset": "parks", "finetune": {"epochs": -1}}, "finetune.epochs: must be"),
+        (
+            {"dataset": "parks", "storage": "/there", "resources": {"workers": 2}},
+            "storage: takes no sharded checkpoints of CPU workers",
+        ),
         ({"dataset": "parks", "modle": "x"}, "unknown key 'modle'"),
         (
             {"dataset": "parks", "model": "a/b", "finetune": {"replay_rows": 4}},
