@@ -47,6 +47,10 @@ _QUIET = {
 }
 
 
+START_TRIES = 3
+"""Times that Ray is started before a machine is held to be too busy."""
+
+
 def start_ray(address: str) -> str:
     """Starts Ray on this machine (``local``) or joins a cluster (``auto`` or ``HOST:PORT``).
 
@@ -63,15 +67,7 @@ def start_ray(address: str) -> str:
     _silence(ray)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        context: Any = ray.init(
-            address=address,  # "local" starts a new one even where a cluster runs here
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            # Workers import the driver's modules also where lrray is not installed in Python's own
-            # folders, e.g. a source tree on PYTHONPATH.
-            runtime_env=None,
-            ignore_reinit_error=True,
-        )
+        context = _connected(ray, address)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise LrrayError(
             f"--address {address}", f"no Ray cluster answers: {str(error).splitlines()[0]}",
@@ -80,6 +76,28 @@ def start_ray(address: str) -> str:
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the driver with a stack trace
     url = context.dashboard_url
     return f"http://{url}" if url else ""
+
+
+def _connected(ray: Any, address: str) -> Any:
+    """Ray gives its own processes 30 s to start, too little on a machine with much else to do."""
+    for _ in range(START_TRIES):
+        try:
+            return ray.init(
+                address=address,  # "local" starts a new one even where a cluster runs here
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                # Workers import the driver's modules also where lrray is not installed in Python's
+                # own folders, e.g. a source tree on PYTHONPATH.
+                runtime_env=None,
+                ignore_reinit_error=True,
+            )
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+    raise LrrayError(
+        f"--address {address}", f"Ray did not start within 30 s, {START_TRIES} times over",
+        fix="this machine has too much else to do; try again later",
+    )  # fmt: skip
 
 
 def _silence(ray: Any) -> None:
