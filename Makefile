@@ -38,7 +38,7 @@ test: $(VENV)/installed-dev ## run the tests (under 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/installed-dev ## run the long tests as well
-	@$(BIN)/python -m pytest -m 'slow'
+	@$(BIN)/python -m pytest -m slow --durations=15
 
 test-cluster: $(VENV)/installed-dev ## run a cluster of hosts in network namespaces (root; see docs/cluster.md)
 	@$(BIN)/python -m pytest -m cluster -rs

@@ -132,9 +132,13 @@ def test_training_on_a_node_that_vanishes_goes_on_elsewhere_to_the_same_last_bit
     alone = undisturbed(tmp_path, *study)
     out = tmp_path / "out"
     process = start(write(tmp_path, *study, cpu=2), out, "--storage", place)  # a cell per node
+
+    def steps():
+        return [stored_step(place, name) for name in snapshots(place)]
+
     try:
-        wait_for(lambda: len(snapshots(place)) == 2, process)
-        assert all(0 < stored_step(place, name) < study[0] for name in snapshots(place))
+        wait_for(lambda: len(steps()) == 2 and min(steps()) > 0, process)
+        assert max(steps()) < study[0]
         two_nodes.remove_node()
         two_nodes.add_node()
         output, _ = process.communicate(timeout=PATIENCE_S)

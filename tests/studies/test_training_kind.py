@@ -256,6 +256,7 @@ def test_a_killed_cell_goes_on_to_the_same_last_bit(study: Path) -> None:
 def test_two_workers_give_what_one_gives(study: Path) -> None:
     for workers in (1, 2):
         words = ["resources.cpu=0.5", f"resources.workers={workers}", "--out", f"out{workers}"]
+        words.append("pair=easy_to_infer")
         ended = run(study.parent, study, *words)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     one, two = (

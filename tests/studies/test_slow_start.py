@@ -4,11 +4,7 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.faults.driver import ROOT
-
-pytestmark = pytest.mark.slow
 
 CODE = """
 from lrray.studies import engine
