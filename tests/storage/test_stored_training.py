@@ -128,7 +128,7 @@ def test_a_cell_over_two_nodes_survives_its_workers_and_finds_what_one_worker_fi
 def test_training_on_a_node_that_vanishes_goes_on_elsewhere_to_the_same_last_bit(
     tmp_path, place, two_nodes
 ):
-    study = (4000, 100, ["easy_to_infer", "easy_to_predict"])
+    study = (2500, 100, ["easy_to_infer", "easy_to_predict"])
     alone = undisturbed(tmp_path, *study)
     out = tmp_path / "out"
     process = start(write(tmp_path, *study, cpu=2), out, "--storage", place)  # a cell per node
