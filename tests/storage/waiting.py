@@ -16,6 +16,16 @@ def wait_for(condition, process=None):
         time.sleep(0.1)
 
 
+def happens(condition, within_s):
+    """Whether a condition comes true in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def snapshots(place):
     """Checkpoints in the storage."""
     names = open_store(place).below("faulty").listing()
