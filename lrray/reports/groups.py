@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lrray.reports.run import Record, Run
 from lrray.statistics import Summary, summarize
 from lrray.studies.folder import DONE
-from lrray.studies.identity import digest
+from lrray.studies.identity import axis_name, digest
 
 SEED = "seed"
 MAX_CURVE_POINTS = 400
@@ -49,7 +49,7 @@ class Group:
 
 def label(axes: Mapping[str, Any]) -> str:
     """Axes in short words, dotted names by their last part."""
-    words = [f"{name.rpartition('.')[2]}={_short(value)}" for name, value in axes.items()]
+    words = [f"{axis_name(name)}={_short(value)}" for name, value in axes.items()]
     return " ".join(words) or "all cells"
 
 

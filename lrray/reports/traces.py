@@ -15,6 +15,7 @@ from lrray.difficulty.level_set import Bounds
 from lrray.errors import LrrayError, did_you_mean
 from lrray.reports.run import Run
 from lrray.studies.grid import GridPoint, grid_points
+from lrray.studies.identity import axis_name
 from lrray.studies.objective import OBJECTIVE
 
 ONLINE = "wandb:"
@@ -156,13 +157,9 @@ def _series_and_match(axes: Mapping[str, Any]) -> tuple[str, str]:
     """Axes in words, those that name seeds apart from the others."""
     words: tuple[list[str], list[str]] = ([], [])
     for name, value in axes.items():
-        is_seed = name.rpartition(".")[2] == "seed"
-        words[is_seed].append(f"{name}={value}" if is_seed else f"{_short(name)}={value}")
+        is_seed = axis_name(name) == "seed"
+        words[is_seed].append(f"{name}={value}" if is_seed else f"{axis_name(name)}={value}")
     return " ".join(words[False]), " ".join(words[True])
-
-
-def _short(name: str) -> str:
-    return name.rpartition(".")[2]
 
 
 def _contour_task(settings: Mapping[str, Any]) -> ContourTask | None:

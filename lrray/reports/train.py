@@ -14,15 +14,10 @@ from lrray.reports.grid_figures import curves_figure, means_figure
 from lrray.reports.groups import Group, groups_of, label, mean_curve, varying
 from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
-from lrray.reports.train_comparisons import (
-    METRIC,
-    PAIR,
-    Comparison,
-    comparisons,
-    spoken,
-)
+from lrray.reports.train_comparisons import METRIC, PAIR, Comparison, comparisons, spoken
 from lrray.reports.train_figures import bars_figure
 from lrray.statistics import Summary, summarize
+from lrray.studies.identity import axis_name
 
 MAX_TOLD = 4
 """Comparisons that the answer spells out."""
@@ -60,7 +55,7 @@ def _levels(groups: list[Group]) -> list[str]:
             said = with_error(excess.mean, excess.standard_error)
             kinds.setdefault(spoken(group.axes[PAIR]), []).append(f"{said} ({group.axes[axis]})")
     told = "; ".join(f"{kind} {', '.join(kinds[kind])}" for kind in sorted(kinds))
-    return [f"Excess loss in bits/token by {axis.rpartition('.')[2]}: {told}."] if told else []
+    return [f"Excess loss in bits/token by {axis_name(axis)}: {told}."] if told else []
 
 
 def _difference(compared: list[Comparison]) -> str:

@@ -62,6 +62,11 @@ def code_version(*packages: str) -> str:
     return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:16]
 
 
+def axis_name(path: str) -> str:
+    """An axis in a word: ``hidden_size`` for ``model.hidden_size``."""
+    return path.rpartition(".")[2]
+
+
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrray.studies.folder import RunFolder
-from lrray.studies.identity import Cell
+from lrray.studies.identity import Cell, axis_name
 
 SHOWN_CELLS = 8
 """Most cells that the terminal shows at once."""
@@ -61,7 +61,7 @@ class RunningCells:
     def _line(self, cell: Cell) -> tuple[str, str]:
         found = self._newest(cell.id)
         names = [n for n in self._numbers if n in found] or list(found)[:_DEFAULT_NUMBERS]
-        name = " ".join(f"{axis.rpartition('.')[2]}={value}" for axis, value in cell.axes.items())
+        name = " ".join(f"{axis_name(axis)}={value}" for axis, value in cell.axes.items())
         return name, "  ".join(f"{number} {_short(found[number])}" for number in names)
 
     def _newest(self, cell_id: str) -> Mapping[str, float]:

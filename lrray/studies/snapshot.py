@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +68,7 @@ class Snapshot:
 
     def _changed_here(self) -> bool:
         listed = _listing(self.path)
-        return listed.keys() != self._known.keys() or not all(
-            _same(self._known[name], facts) for name, facts in listed.items()
-        )
+        return listed.keys() != self._known.keys() or bool(_differing(listed, self._known))
 
     def _take(self, manifest: bytes) -> bool:
         self.forget()
@@ -111,16 +109,14 @@ class Snapshot:
         files = dict(self._known)
         for _ in range(_TRIES):
             listed = _listing(self.path)
-            changed = [n for n, facts in listed.items() if not _same(files.get(n), facts)]
+            changed = _differing(listed, files)
             for name in changed:
                 with suppress(FileNotFoundError):
                     files[name] = self._copy(name)
             if len(changed) == 1 and set(_listing(self.path)) == set(listed):
                 # A single file is whole whenever it is read: cells rename theirs into place.
                 return {name: files[name] for name in listed if name in files}
-            if _listing(self.path) == listed and all(
-                _same(files.get(name), facts) for name, facts in listed.items()
-            ):
+            if _listing(self.path) == listed and not _differing(listed, files):
                 return {name: files[name] for name in listed}
         return None
 
@@ -187,5 +183,10 @@ def _facts(path: Path) -> dict[str, int]:
     return {"size": state.st_size, "mtime_ns": state.st_mtime_ns}
 
 
-def _same(known: dict[str, Any] | None, facts: dict[str, Any]) -> bool:
-    return known is not None and all(known[key] == value for key, value in facts.items())
+def _differing(listed: Mapping[str, Mapping[str, int]], known: _Files) -> list[str]:
+    """Names of files that are not known as they are now."""
+
+    def same(name: str) -> bool:
+        return name in known and known[name].items() >= listed[name].items()
+
+    return [name for name in listed if not same(name)]

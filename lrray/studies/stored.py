@@ -104,9 +104,8 @@ class StoredFolder(RunFolder):
     def clear(self, cell_id: str) -> None:
         """Frees the space that a cell took on this node."""
         Snapshot(self.store, self.path, cell_id).clear()
-        for name in (f"cells/{cell_id}.json", f"metrics/{cell_id}.jsonl"):
-            super().remove(name)
-        super().remove(f"attempts/{cell_id}.json")
+        for name in ("cells/{}.json", "metrics/{}.jsonl", "attempts/{}.json"):
+            super().remove(name.format(cell_id))
 
     def receive(self, cell_ids: Iterable[str]) -> None:
         """Brings the records of ended cells here."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,8 @@ import psutil
 import yaml
 
 ROOT = Path(__file__).parents[2]
+
+PATIENCE_S = 300
 
 address = "local"
 """Cluster that drivers join; set for the whole session."""
@@ -67,6 +70,22 @@ def kill(process):
         with contextlib.suppress(psutil.NoSuchProcess):
             member.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def happens(condition, within_s, process=None):
+    """Whether a condition comes true in time, while the process that is to bring it about lives."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert process is None or process.poll() is None, process.stdout.read()
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def wait_for(condition, process=None, within_s=PATIENCE_S):
+    """Returns when a condition is true."""
+    assert happens(condition, within_s, process), "nothing happened"
 
 
 def begun(log):

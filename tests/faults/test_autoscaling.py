@@ -20,11 +20,18 @@ import psutil
 import pytest
 
 from tests.faults import driver
-from tests.faults.driver import begun, cells, kill, only_run, start, write_study
+from tests.faults.driver import (
+    PATIENCE_S,
+    begun,
+    cells,
+    kill,
+    only_run,
+    start,
+    wait_for,
+    write_study,
+)
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 300
 
 CPUS = 2
 """Of each of the two nodes that may be started; the head has none."""
@@ -171,14 +178,6 @@ def log(tmp_path, cluster, monkeypatch):
     path = tmp_path / "log"
     path.touch()
     return path
-
-
-def wait_for(condition, process=None):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert process is None or process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.2)
 
 
 def write(tmp_path, function, num_cells, log):

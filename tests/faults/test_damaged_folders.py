@@ -2,11 +2,10 @@
 
 import os
 import subprocess
-import time
 
 import pytest
 
-from tests.faults.driver import cells, finish, kill, only_run, start, write_study
+from tests.faults.driver import cells, finish, kill, only_run, start, wait_for, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -30,14 +29,11 @@ def test_damaged_result_files_are_put_aside_and_computed_again(tmp_path):
 def test_a_second_driver_is_refused_with_the_first_ones_host_and_pid(tmp_path):
     settings = {"log": str(tmp_path / "log"), "seconds": 2.0}
     study, out = write_study(tmp_path, "counted", FIVE, settings), tmp_path / "out"
+    (tmp_path / "log.allowed").write_text("0")  # the first one cannot end before the second looks
     first = start(study, out)
     try:
-        deadline = time.monotonic() + 60
-        while not list(out.glob("faulty/*/lock.json")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        while not list(out.glob("faulty/*/study.yaml")):
-            time.sleep(0.05)
+        wait_for(lambda: list(out.glob("faulty/*/lock.json")), within_s=60)
+        wait_for(lambda: list(out.glob("faulty/*/study.yaml")))
         code, output = finish(study, out, "--resume")
     finally:
         kill(first)

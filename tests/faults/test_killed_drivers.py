@@ -8,11 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.driver import begun, cells, finish, kill, only_run, start, table, write_study
+from tests.faults.driver import (
+    begun,
+    cells,
+    finish,
+    kill,
+    only_run,
+    start,
+    table,
+    wait_for,
+    write_study,
+)
 
 pytestmark = pytest.mark.slow
 
 NUM_CELLS, NUM_KILLS, CELL_S = 96, 20, 0.7
+
+START_S = 120
+"""How long a study may take to its first cells."""
 
 
 def test_twenty_kills_over_96_cells_lose_nothing_and_repeat_nothing_finished(tmp_path):
@@ -48,14 +61,10 @@ def test_twenty_kills_over_96_cells_lose_nothing_and_repeat_nothing_finished(tmp
 
 def wait_for_a_new_line(log, process):
     before = len(log.read_text().splitlines())
-    wait_for(lambda: len(log.read_text().splitlines()) > before or process.poll() is not None)
-
-
-def wait_for(condition, timeout_s=120):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.02)
+    wait_for(
+        lambda: len(log.read_text().splitlines()) > before or process.poll() is not None,
+        within_s=START_S,
+    )
 
 
 def test_a_killed_cell_continues_from_its_checkpoint(tmp_path):
@@ -66,7 +75,7 @@ def test_a_killed_cell_continues_from_its_checkpoint(tmp_path):
     study = write_study(tmp_path, "checkpointed", {"settings.i": [1, 2]}, {"log": str(log)})
     out = tmp_path / "out"
     process = start(study, out)
-    wait_for(lambda: len(list(out.glob("faulty/*/checkpoints/*/step"))) == 2)
+    wait_for(lambda: len(list(out.glob("faulty/*/checkpoints/*/step"))) == 2, within_s=START_S)
     kill(process)
     hold.unlink()
     assert finish(study, out, "--resume")[0] == 0
@@ -89,7 +98,7 @@ def test_a_polite_stop_says_how_to_go_on_and_going_on_finishes(tmp_path, number)
     allowed = tmp_path / "log.allowed"
     allowed.write_text("4")
     process = start(study, out)
-    wait_for(lambda: len(list(out.glob("faulty/*/cells/*.json"))) >= 2)
+    wait_for(lambda: len(list(out.glob("faulty/*/cells/*.json"))) >= 2, within_s=START_S)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130

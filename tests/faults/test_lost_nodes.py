@@ -1,11 +1,9 @@
 """Nodes that vanish while a study runs."""
 
-import time
-
 import pytest
 
 from tests.faults import driver
-from tests.faults.driver import cells, kill, only_run, start, write_study
+from tests.faults.driver import cells, kill, only_run, start, wait_for, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -18,10 +16,7 @@ def test_a_node_that_vanishes_costs_no_cell(tmp_path, own_cluster, monkeypatch):
     study, out = write_study(tmp_path, "counted", grid, settings), tmp_path / "out"
     process = start(study, out)
     try:
-        deadline = time.monotonic() + 120
-        while len(list(out.glob("faulty/*/cells/*.json"))) < 4:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: len(list(out.glob("faulty/*/cells/*.json"))) >= 4, within_s=120)
         own_cluster.remove_node()
         output, _ = process.communicate(timeout=240)
     finally:

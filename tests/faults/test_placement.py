@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.faults import driver
-from tests.faults.driver import cells, finish, kill, only_run, start, write_study
+from tests.faults.driver import cells, finish, kill, only_run, start, wait_for, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +52,7 @@ def test_a_cell_waits_for_a_node_that_is_started_on_demand(tmp_path, own_cluster
 
 def until_it_runs(out):
     """Waits for a driver that has begun, and a moment in which it could refuse the cell."""
-    end = time.monotonic() + 120
-    while not list(out.glob("faulty/*/provenance.json")):
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    wait_for(lambda: list(out.glob("faulty/*/provenance.json")), within_s=120)
     time.sleep(10)
 
 

@@ -13,9 +13,20 @@ from lrray.studies.folder import RunFolder
 from lrray.studies.storage import open_store
 from tests.faults import driver
 from tests.faults.cluster import ClusterProcess
-from tests.faults.driver import ROOT, begun, cells, finish, kill, only_run, start, table
+from tests.faults.driver import (
+    PATIENCE_S,
+    ROOT,
+    begun,
+    cells,
+    finish,
+    kill,
+    only_run,
+    start,
+    table,
+    wait_for,
+)
+from tests.storage.contents import snapshots
 from tests.storage.server import S3Server
-from tests.storage.waiting import PATIENCE_S, snapshots, wait_for
 
 pytestmark = pytest.mark.slow
 

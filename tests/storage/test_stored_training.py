@@ -12,8 +12,8 @@ import yaml
 
 from lrray.studies.folder import RunFolder
 from lrray.studies.storage import open_store
-from tests.faults.driver import finish, kill, only_run, start
-from tests.storage.waiting import PATIENCE_S, happens, snapshots, wait_for
+from tests.faults.driver import PATIENCE_S, finish, happens, kill, only_run, start, wait_for
+from tests.storage.contents import snapshots
 from tests.studies.test_training_kind import PAIRS, TINY
 
 pytestmark = pytest.mark.slow

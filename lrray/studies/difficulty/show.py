@@ -11,6 +11,7 @@ from rich.table import Table
 
 from lrray.studies.difficulty.settings import DifficultyStudy
 from lrray.studies.grid import GridPoint
+from lrray.studies.identity import axis_name
 
 _UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
 
@@ -43,7 +44,7 @@ def show(summary: dict[str, Any], points: Sequence[GridPoint], console: Console)
         table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
     for pair in summary["pairs"]:
         seed = "" if pair["seed"] is None else f" (seed {pair['seed']})"
-        axes = "".join(f" {name.rpartition('.')[2]}={pair[name]}" for name in points[0].axes)
+        axes = "".join(f" {axis_name(name)}={pair[name]}" for name in points[0].axes)
         table.add_row(
             pair["name"].replace("_", " ") + seed + axes,
             f"{pair['alpha_X']:.4g}",
