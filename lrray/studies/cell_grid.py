@@ -4,118 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from lrray.config import parse, set_key
-from lrray.errors import LrrayError
 from lrray.statistics import summarize
+from lrray.studies.cell_plan import plan
 from lrray.studies.engine import num_slots, run_cells
 from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder
 from lrray.studies.grid import GridPoint
-from lrray.studies.identity import Cell, code_version
+from lrray.studies.grid_cells import make_cell, objective
+from lrray.studies.identity import Cell
 from lrray.studies.kinds import load_kind
-from lrray.studies.objective import OBJECTIVE, Objective
 from lrray.studies.progress import Progress
 from lrray.studies.samplers import make_sampler
 from lrray.studies.search import ended_trials, open_arm, open_journal
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
-from lrray.studies.spec import CellStudy, seed_list
+from lrray.studies.spec import CellStudy
 
 SHOWN_ROWS = 40
 """Most rows of the table on the terminal; all are in ``cells.csv``."""
-
-
-def make_cell(study: CellStudy, axes: Mapping[str, Any], seeds: Sequence[int] = ()) -> Cell:
-    """The cell of a resolved study; with ``seeds``, one that repeats it and averages."""
-    settings = study.cell_settings()
-    if seeds:
-        settings["seed"] = list(seeds)
-    module = load_kind(study.kind)
-    code = study.code() if hasattr(study, "code") else module.CODE
-    return Cell(study.kind, settings, dict(axes), code_version(*code))
-
-
-def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Objective:
-    """What the study's search asks for, at the grid point with these ``axes``.
-
-    Raises:
-        LrrayError: the study searches nothing.
-    """
-    search, space = study.search, study.search_space
-    if search is None or space is None:
-        raise LrrayError(
-            "search", "this study searches nothing", fix="add search: and search_space:"
-        )
-
-    def cell(parameters: Mapping[str, Any]) -> Cell:
-        data: dict[str, Any] = study.model_dump(mode="json", exclude_none=True)
-        for path in space.root:
-            data = set_key(data, path, parameters[path], path)
-        resolved = parse(type(study), data, "search")
-        own = {**(axes or {}), **{path: parameters[path] for path in space.root}}
-        return make_cell(resolved, own, seed_list(search.seeds))
-
-    def score(result: Mapping[str, Any]) -> dict[str, float]:
-        numbers = {k: float(v) for k, v in result.items() if isinstance(v, int | float)}
-        sign = 1.0 if search.mode == "min" else -1.0
-        return {OBJECTIVE: sign * numbers[search.metric], **numbers}
-
-    goal: Literal["minimize", "maximize"] = "minimize" if search.mode == "min" else "maximize"
-    return Objective(search.metric, goal, cell, score)
-
-
-def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, Any]:
-    """What a run would do, and how long, from measured cells of an earlier run if there are any."""
-    records = [] if earlier is None else list(earlier.cells())
-    study: CellStudy = points[0].study
-    rows: dict[str, Any] = {"grid points": len(points)}
-    if study.search is None:
-        done = {record["id"] for record in records if record["state"] == DONE}
-        cells = [make_cell(point.study, point.axes) for point in points]
-        num_done = sum(cell.id in done for cell in cells)
-        rows |= {"cells": len(cells), "done already": num_done}
-        left = len(cells) - num_done
-        records = _alike(records, cells)
-    else:
-        left = sum(point.study.search.num_trials for point in points)
-        rows |= {"trials": left}
-    seconds = [record["seconds"] for record in records if record["state"] == DONE]
-    cores = study.resources.cpu * study.resources.workers
-    guess = study.resources.cell_minutes
-    mean = sum(seconds) / len(seconds) if seconds else guess and 60 * guess
-    return {
-        **rows,
-        "core_seconds": None if mean is None else left * mean * cores,
-        "cell_seconds": None if mean is None else left * mean,
-    }
-
-
-def _alike(records: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Records that differ from the cells only where these differ from one another, or in an axis.
-
-    A cell of another scale says nothing about how long these take.
-    """
-    fixed = _leaves(cells[0].settings)
-    for cell in cells:
-        own = _leaves(cell.settings)
-        fixed = {p: v for p, v in fixed.items() if p not in cell.axes and own.get(p) == v}
-    return [record for record in records if fixed.items() <= _leaves(record["settings"]).items()]
-
-
-def _leaves(settings: Any, path: str = "") -> dict[str, Any]:
-    """Key path and value of everything in plain data."""
-    if not isinstance(settings, Mapping | list):
-        return {path: settings}
-    pairs = settings.items() if isinstance(settings, Mapping) else enumerate(settings)
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        found |= _leaves(value, f"{path}.{key}" if path else str(key))
-    return found
 
 
 def run(
@@ -300,3 +211,6 @@ def _shown(row: Mapping[str, Any], name: str) -> str:
     value, error = row[name], row.get(f"{name}_se")
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if error is None or error != error else f"{text} ± {error:.2g}"
+
+
+__all__ = ["objective", "plan", "run", "show"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +15,18 @@ from lrray.studies.grid import GridPoint
 from lrray.studies.kinds import load_runner
 from lrray.studies.progress import duration
 from lrray.studies.spec import Resources
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    rows: Mapping[str, Any]
+    """What is counted, by its name: grid points, cells, trials."""
+    cell_seconds: float | None = None
+    """Time of all cells that are left, one after the other; None: unknown."""
+    source: str = ""
+    """Where that time comes from."""
 
 
 def show_plan(
@@ -26,26 +40,25 @@ def show_plan(
         earlier: a run that ``--resume`` would continue.
         console: to print on.
     """
-    plan = load_runner(kind).plan(points, earlier)
-    core_seconds, cell_seconds = plan.pop("core_seconds"), plan.pop("cell_seconds")
+    plan: Plan = load_runner(kind).plan(points, earlier)
     study = points[0].study
     table = Table("plan", "", show_header=False, box=None)
     table.add_row("question", study.question)
-    for key, value in plan.items():
+    for key, value in plan.rows.items():
         table.add_row(key, str(value))
     resources: Resources = study.resources
     gpus, cpus = resources.gpu * resources.workers, resources.cpu * resources.workers
     table.add_row("each cell takes", f"{cpus:g} CPU, {gpus:g} GPU")
-    if cell_seconds is None:
+    if plan.cell_seconds is None:
         table.add_row("estimated time", "unknown until a first cell of this study has run")
     else:
-        _add_times(table, core_seconds, cell_seconds, resources)
+        _add_times(table, plan.cell_seconds, resources)
+        table.add_row("estimated from", plan.source)
     console.print(table)
 
 
-def _add_times(
-    table: Table, core_seconds: float, cell_seconds: float, resources: Resources
-) -> None:
+def _add_times(table: Table, cell_seconds: float, resources: Resources) -> None:
+    core_seconds = cell_seconds * resources.cpu * resources.workers
     table.add_row("work", f"{duration(core_seconds)} of one core")
     gpus = resources.gpu * resources.workers
     if not gpus:

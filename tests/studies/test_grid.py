@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lrray.errors import LrrayError
-from lrray.studies.cell_grid import make_cell, plan, show
+from lrray.studies.cell_grid import plan, show
 from lrray.studies.folder import RunFolder
 from lrray.studies.function import Study
 from lrray.studies.grid import axis_values, expand
+from lrray.studies.grid_cells import make_cell
 from lrray.studies.spec import read_study
 
 BASE = {
@@ -216,5 +217,12 @@ def test_only_cells_like_the_planned_ones_tell_how_long_these_take(tmp_path):
     for point in points(10, 0, 1):
         folder.save_cell(make_cell(point.study, point.axes), {}, seconds=4.0)
     like = plan(points(10, 1, 2, 3), folder)
-    assert (like["done already"], like["cell_seconds"]) == (1, 8.0)
-    assert plan(points(1000, 1, 2, 3), folder)["cell_seconds"] is None
+    assert (like.rows["done already"], like.cell_seconds) == (1, 8.0)
+    assert like.source == "2 cells of an earlier run"
+    assert plan(points(1000, 1, 2, 3), folder).cell_seconds is None
+
+
+def test_without_measured_cells_the_study_itself_tells_how_long_they_take():
+    data = {**BASE, "resources": {"cell_minutes": 2}, "grid": {"seed": [0, 1, 2]}}
+    guessed = plan(expand(data, Study, "f.yaml"), None)
+    assert (guessed.cell_seconds, guessed.source) == (360, "cell_minutes in the study")

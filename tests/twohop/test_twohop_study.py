@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from lrray.errors import LrrayError
-from lrray.studies.cell_grid import make_cell
 from lrray.studies.grid import expand
+from lrray.studies.grid_cells import make_cell
 from lrray.studies.kinds import load_kind
 from lrray.studies.spec import read_study
 from lrray.studies.twohop import Study

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,10 @@ from lrray.studies.difficulty.matching import NUM_TRIES
 from lrray.studies.difficulty.settings import DifficultyStudy
 from lrray.studies.folder import RunFolder
 from lrray.studies.grid import GridPoint
+from lrray.studies.planning import Plan
 
 
-def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, Any]:
+def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     """What a run would do: trials, kernel draws, and seconds of one core (one draw is timed)."""
     trials = draws = 0
     seconds = 0.0
@@ -34,11 +34,8 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, An
         seconds += own_draws * _draw_seconds(study)
         trials, draws = trials + own_trials, draws + own_draws
     rows = {"grid points": len(points)} if len(points) > 1 else {}
-    cpu = points[0].study.resources.cpu
-    return {
-        **rows, "trials": trials, "kernel draws in all": draws,
-        "core_seconds": seconds * cpu, "cell_seconds": seconds,
-    }  # fmt: skip
+    rows |= {"trials": trials, "kernel draws in all": draws}
+    return Plan(rows, seconds, "one kernel draw, timed here")
 
 
 def _draw_seconds(study: DifficultyStudy) -> float:
