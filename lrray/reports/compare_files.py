@@ -19,6 +19,7 @@ from lrray.reports.compare import Comparison
 from lrray.reports.numbers import with_error
 from lrray.reports.style import COLORS, figure, save
 from lrray.studies.sinks import WandbMode
+from lrray.studies.wandb_files import wait_for_end
 
 _TABLES = ("curves", "contour_errors", "series", "paired")
 _TIMES = 200
@@ -180,6 +181,7 @@ def log_to_wandb(
                     run.log({file.stem: wandb.Table(dataframe=getattr(comparison, file.stem))})
                 else:
                     run.log({file.stem: wandb.Image(str(file))})
+        wait_for_end(Path(run.dir).parent)
     except Exception as error:  # an outage must not take the comparison away
         return " ".join(f"{type(error).__name__}: {error}".split())
     return None

@@ -6,7 +6,6 @@ Sinks may raise; :mod:`lrray.studies.tracking` keeps that away from the cell.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -15,6 +14,7 @@ from lrray.config import dump_yaml
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.identity import Cell, digest
 from lrray.studies.numbers import numbers_in
+from lrray.studies.wandb_files import wait_for_end
 
 if TYPE_CHECKING:
     from lrray.studies.tracking import Wandb
@@ -23,9 +23,6 @@ WandbMode = Literal["online", "offline"]
 
 INIT_TIMEOUT_S = 10.0
 """How long W&B may take to answer before a cell is kept offline."""
-
-FILE_TIMEOUT_S = 10.0
-"""How long W&B may take to write the end of a finished run."""
 
 
 class Sink(Protocol):
@@ -112,16 +109,7 @@ class WandbSink:
             self._run.summary.update({"state": record["state"]})
         good = record is not None and record["state"] == DONE
         self._run.finish(exit_code=0 if good else 1)
-        self._wait_for_the_file()
-
-    def _wait_for_the_file(self) -> None:
-        """W&B's service writes the end of the file after the run has finished."""
-        from lrray.studies.wandb_files import find_runs, has_ended
-
-        files = find_runs(Path(self._run.dir).parent)
-        end = time.monotonic() + FILE_TIMEOUT_S
-        while not all(map(has_ended, files)) and time.monotonic() < end:
-            time.sleep(0.05)
+        wait_for_end(Path(self._run.dir).parent)
 
 
 def _quiet_settings() -> Any:

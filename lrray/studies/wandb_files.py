@@ -8,6 +8,7 @@ records are protocol buffers, whose classes come with wandb.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from lrray.errors import LrrayError
 
 _BLOCK, _FILE_HEADER, _PIECE_HEADER = 32 * 1024, 7, 7
 _FULL, _FIRST, _LAST = 1, 2, 4
+
+END_TIMEOUT_S = 10.0
+"""How long W&B may take to write the end of a finished run."""
 
 
 @dataclass
@@ -70,8 +74,18 @@ def read_run(path: Path) -> WandbRun:
     return run
 
 
-def has_ended(path: Path) -> bool:
-    """Whether a run's file holds all of the run, to its exit code."""
+def wait_for_end(folder: Path) -> None:
+    """Returns once the files of a finished run hold all of it, or after :data:`END_TIMEOUT_S`.
+
+    W&B's service writes the end of a file after ``finish()`` has returned.
+    """
+    files = find_runs(folder)
+    end = time.monotonic() + END_TIMEOUT_S
+    while not all(map(_has_ended, files)) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _has_ended(path: Path) -> bool:
     return bool(path.stat().st_size) and read_run(path).exit_code is not None
 
 
