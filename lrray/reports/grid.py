@@ -139,7 +139,7 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
 
 
 def _curves_picture(curves: list[Any], metric: str) -> Picture:
-    shown = sum(len(lines) for lines in split_lines([group for group, _ in curves])[1].values())
+    shown = sum(len(lines) for lines in split_lines([group for group, _ in curves]).values())
     caption = f"{metric} over steps: mean over seeds, the band is ± one standard error."
     if shown < len(curves):
         caption += f" {shown} of {len(curves)} settings are drawn."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,25 +17,28 @@ _PANEL = (3.85, 3.2)
 _ALONE = (5.6, 3.9)
 
 
-def split_lines(groups: list[Group], x_axis: str | None = None) -> tuple[str | None, Any]:
+def split_lines(
+    groups: list[Group], x_axis: str | None = None
+) -> dict[str, dict[str, list[Group]]]:
     """Shares groups out to panels, so that no panel needs more colours than there are.
 
     Returns:
-        The axis that tells panels apart, if any, and panel -> line label -> its groups.
+        Title of a panel, empty for a single one -> label of a line -> its groups.
     """
     axes = {name: values for name, values in varying(groups).items() if name != x_axis}
     facet = None
     if len({_line(group, axes) for group in groups}) > MAX_LINES:
         few = [name for name, values in axes.items() if len(values) <= MAX_PANELS]
         facet = min(few, key=lambda name: abs(len(axes[name]) - 3)) if few else None
-    panels: dict[Any, dict[str, list[Group]]] = {}
+    panels: dict[str, dict[str, list[Group]]] = {}
     within = {name: values for name, values in axes.items() if name != facet}
     for group in groups:
-        lines = panels.setdefault(group.axes.get(facet) if facet else None, {})
+        title = label({facet: group.axes.get(facet)}) if facet else ""
+        lines = panels.setdefault(title, {})
         line = _line(group, within)
         if line in lines or len(lines) < MAX_LINES:
             lines.setdefault(line, []).append(group)
-    return facet, panels
+    return panels
 
 
 def _line(group: Group, axes: dict[str, Any]) -> str:
@@ -43,20 +47,21 @@ def _line(group: Group, axes: dict[str, Any]) -> str:
 
 def means_figure(groups: list[Group], metric: str) -> Figure:
     """Mean ± standard error over the longest numeric axis, a line per other setting."""
-    x_axis = _numeric_axis(groups)
+    x_axis = numeric_axis(groups)
     if x_axis is None:
         return _dots(groups, metric)
-    facet, panels = split_lines(groups, x_axis)
-    with figure(*_size(len(panels))) as drawn:
-        for axes, (_, lines) in _panels(drawn, facet, panels):
+    panels = split_lines(groups, x_axis)
+    with figure(*size(len(panels))) as drawn:
+        for axes, lines in zip(lay_out(drawn, list(panels)), panels.values(), strict=False):
             for line, own in lines.items():
-                _error_line(axes, own, x_axis, metric, line)
-            _scale(axes, varying(groups)[x_axis])
+                error_line(axes, own, x_axis, metric, line)
+            scale(axes, varying(groups)[x_axis])
             _finish(axes, x_axis, metric, lines)
     return drawn
 
 
-def _numeric_axis(groups: list[Group]) -> str | None:
+def numeric_axis(groups: list[Group]) -> str | None:
+    """The axis of numbers with the most values."""
     axes = varying(groups)
     numeric = [
         name
@@ -66,17 +71,21 @@ def _numeric_axis(groups: list[Group]) -> str | None:
     return max(numeric, key=lambda name: len(axes[name])) if numeric else None
 
 
-def _error_line(axes: Axes, groups: list[Group], x_axis: str, metric: str, line: str) -> None:
+def error_line(
+    axes: Axes, groups: list[Group], x_axis: str, metric: str, line: str, color: str | None = None
+) -> None:
+    """Means with whiskers of one standard error, joined in the order of ``x_axis``."""
     points = [(g.axes[x_axis], g.summary(metric)) for g in groups if x_axis in g.axes]
     known = sorted((x, s.mean, s.standard_error) for x, s in points if s is not None)
     if known:
         x, mean, error = (np.array(part, float) for part in zip(*known, strict=True))
         axes.errorbar(
-            x, mean, np.nan_to_num(error), marker="o", ms=4.5, lw=1.5, capsize=2.5, label=line
-        )
+            x, mean, np.nan_to_num(error), marker="o", ms=4.5, lw=1.5, capsize=2.5, label=line,
+            color=color,
+        )  # fmt: skip
 
 
-def _scale(axes: Axes, values: list[Any]) -> None:
+def scale(axes: Axes, values: list[Any]) -> None:
     """A logarithmic axis for values that grow by factors; ticks at the values if they are few."""
     if min(values) > 0 and max(values) / min(values) >= 8:
         axes.set_xscale("log")
@@ -106,18 +115,21 @@ def _dots(groups: list[Group], metric: str) -> Figure:
 def curves_figure(curves: list[tuple[Group, MeanCurve]], metric: str) -> Figure:
     """Mean curves with bands of one standard error."""
     by_group = {id(group): curve for group, curve in curves}
-    facet, panels = split_lines([group for group, _ in curves])
-    with figure(*_size(len(panels))) as drawn:
-        for axes, (_, lines) in _panels(drawn, facet, panels):
+    panels = split_lines([group for group, _ in curves])
+    with figure(*size(len(panels))) as drawn:
+        for axes, lines in zip(lay_out(drawn, list(panels)), panels.values(), strict=False):
             for line, own in lines.items():
                 for group in own:
-                    _band(axes, by_group[id(group)], line)
+                    band(axes, by_group[id(group)], line)
             _finish(axes, "step", metric, lines)
     return drawn
 
 
-def _band(axes: Axes, curve: MeanCurve, line: str) -> None:
-    (drawn,) = axes.plot(curve.steps, curve.mean, lw=1.5, label=f"{line} (n = {curve.n})")
+def band(axes: Axes, curve: MeanCurve, line: str, color: str | None = None) -> None:
+    """A mean curve and its standard error."""
+    (drawn,) = axes.plot(
+        curve.steps, curve.mean, lw=1.5, label=f"{line} (n = {curve.n})", color=color
+    )
     if curve.n > 1:
         low, high = curve.mean - curve.error, curve.mean + curve.error
         axes.fill_between(curve.steps, low, high, color=drawn.get_color(), alpha=0.22, lw=0)
@@ -126,8 +138,8 @@ def _band(axes: Axes, curve: MeanCurve, line: str) -> None:
 def search_figure(groups: list[Group], metric: str, searched: list[str]) -> Figure:
     """Every trial of a search over each searched setting."""
     searched = searched[:MAX_PANELS]
-    with figure(*_size(len(searched))) as drawn:
-        for axes, (name, _) in _panels(drawn, None, dict.fromkeys(searched)):
+    with figure(*size(len(searched))) as drawn:
+        for axes, name in zip(lay_out(drawn, [""] * len(searched)), searched, strict=True):
             for group in groups:
                 summary, x = group.summary(metric), group.axes.get(name)
                 if summary is not None and x is not None:
@@ -135,32 +147,35 @@ def search_figure(groups: list[Group], metric: str, searched: list[str]) -> Figu
                     axes.errorbar(x, summary.mean, error, fmt="o", ms=4, color=COLORS[0], lw=1)
             values = varying(groups)[name]
             if not any(isinstance(value, str | bool) for value in values):
-                _scale(axes, values)
+                scale(axes, values)
             axes.set(xlabel=name, ylabel=metric)
     return drawn
 
 
-def _size(panels: int) -> tuple[float, float]:
-    columns = min(panels, 3)
-    rows = -(-min(panels, MAX_PANELS) // 3)
+def size(panels: int) -> tuple[float, float]:
+    """Width and height of a figure with so many panels."""
+    rows, columns = _rows_and_columns(min(panels, MAX_PANELS))
     return _ALONE if panels == 1 else (_PANEL[0] * columns, _PANEL[1] * rows)
 
 
-def _panels(drawn: Figure, facet: str | None, panels: dict[Any, Any]) -> Any:
-    """Axes with what each of them shows; they share their scales where they are facets."""
-    shown = list(panels.items())[:MAX_PANELS]
-    rows, columns = -(-len(shown) // 3), min(len(shown), 3)
-    grid = drawn.subplots(
-        rows, columns, squeeze=False, sharex=facet is not None, sharey=facet is not None
-    )
-    for axes in list(grid.flat)[len(shown) :]:
+def _rows_and_columns(panels: int) -> tuple[int, int]:
+    columns = 2 if panels == 4 else min(panels, 3)
+    return -(-panels // columns), columns
+
+
+def lay_out(drawn: Figure, titles: Sequence[str]) -> list[Axes]:
+    """The first :data:`MAX_PANELS` panels; titled ones share their scales."""
+    titles = titles[:MAX_PANELS]
+    shared = any(titles)
+    rows, columns = _rows_and_columns(len(titles))
+    grid = list(drawn.subplots(rows, columns, squeeze=False, sharex=shared, sharey=shared).flat)
+    for axes in grid[len(titles) :]:
         axes.remove()
-    for axes, (value, _) in zip(grid.flat, shown, strict=False):
+    for axes, title in zip(grid, titles, strict=False):
         axes.grid(color="#eceff3")
         axes.set_axisbelow(True)
-        if facet is not None:
-            axes.set_title(label({facet: value}), loc="left", fontsize=10)
-    return list(zip(grid.flat, shown, strict=False))
+        axes.set_title(title, loc="left", fontsize=10)
+    return grid[: len(titles)]
 
 
 def _finish(axes: Axes, x_name: str, y_name: str, lines: dict[str, Any]) -> None:

@@ -10,12 +10,17 @@ from typing import Any
 
 from lrray.reports import grid
 from lrray.reports.content import Picture, Row, Section, Table
-from lrray.reports.grid_figures import curves_figure, means_figure
+from lrray.reports.grid_figures import MAX_PANELS
 from lrray.reports.groups import Group, groups_of, label, mean_curve, varying
 from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
 from lrray.reports.train_comparisons import METRIC, PAIR, Comparison, comparisons, spoken
-from lrray.reports.train_figures import bars_figure
+from lrray.reports.train_figures import (
+    bars_figure,
+    excess_curves_figure,
+    excess_figure,
+    settings_of,
+)
 from lrray.statistics import Summary, summarize
 from lrray.studies.identity import axis_name
 
@@ -150,7 +155,7 @@ def _caution(compared: list[Comparison]) -> str:
 def _excess_pictures(groups: list[Group]) -> tuple[Picture, ...]:
     shown = [group for group in groups if group.values(METRIC)]
     caption = "Excess loss over the exact bound [bits/token]: mean ± one standard error over seeds."
-    return (Picture("excess", caption, lambda: means_figure(shown, METRIC)),)
+    return (Picture("excess", caption, lambda: excess_figure(shown)),)
 
 
 def _curves(run: Run, groups: list[Group]) -> list[Section]:
@@ -161,7 +166,10 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
     if not known:
         return []
     caption = "Excess loss [bits/token] over training steps: mean over seeds, band ± one s.e."
-    picture = Picture("learning_curves", caption, lambda: curves_figure(known, METRIC))
+    num_settings = len(settings_of([group for group, _ in known]))
+    if num_settings > MAX_PANELS:
+        caption += f" {MAX_PANELS} of {num_settings} settings are drawn."
+    picture = Picture("learning_curves", caption, lambda: excess_curves_figure(known))
     return [Section("Learning curves", pictures=(picture,))]
 
 

@@ -1,16 +1,123 @@
-"""Bars of bits per token: the bound, the model, the compressors."""
+"""Figures of a training study: two kinds of latents side by side, and bars of bits per token."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrray.reports.groups import Group, label, varying
+from lrray.reports.grid_figures import (
+    MAX_PANELS,
+    band,
+    error_line,
+    lay_out,
+    numeric_axis,
+    scale,
+    size,
+)
+from lrray.reports.groups import Group, MeanCurve, label, varying
 from lrray.reports.style import COLORS, figure
+from lrray.reports.train_comparisons import METRIC, PAIR, spoken
+from lrray.studies.identity import axis_name
 
-MAX_GROUPS = 12
+MAX_GROUPS, MAX_ROWS = 12, 40
+
+_EXCESS = "excess loss [bits/token]"
+
+
+def settings_of(groups: list[Group], x_axis: str | None = None) -> dict[str, list[Group]]:
+    """Groups that differ in kind and ``x_axis`` alone, by what tells them from the others."""
+    names = [name for name in varying(groups) if name not in (PAIR, x_axis)]
+    settings: dict[str, list[Group]] = {}
+    for group in groups:
+        own = {name: group.axes[name] for name in names if name in group.axes}
+        settings.setdefault(label(own) if own else "", []).append(group)
+    return settings
+
+
+def excess_figure(groups: list[Group]) -> Figure:
+    """Mean ± standard error of both kinds: over an axis of numbers, or a row per setting."""
+    x_axis = numeric_axis(groups)
+    if x_axis is None:
+        return _rows(groups)
+    panels, kinds = settings_of(groups, x_axis), _kinds(groups)
+    with figure(*size(len(panels))) as drawn:
+        for axes, own in zip(lay_out(drawn, list(panels)), panels.values(), strict=False):
+            for kind, color in kinds.items():
+                of_kind = [group for group in own if group.axes.get(PAIR) == kind]
+                error_line(axes, of_kind, x_axis, METRIC, spoken(kind), color)
+            scale(axes, varying(groups)[x_axis])
+            _scale_excess(axes, groups)
+            _finish(axes, axis_name(x_axis))
+    return drawn
+
+
+def excess_curves_figure(curves: list[tuple[Group, MeanCurve]]) -> Figure:
+    """Excess loss over steps, a panel per setting; of many settings some from first to last."""
+    groups, by_group = [group for group, _ in curves], {id(group): c for group, c in curves}
+    panels, kinds = settings_of(groups), _kinds(groups)
+    chosen = np.unique(np.linspace(0, len(panels) - 1, MAX_PANELS).astype(int))
+    titles = [list(panels)[i] for i in chosen]
+    with figure(*size(len(titles))) as drawn:
+        for axes, title in zip(lay_out(drawn, titles), titles, strict=True):
+            for group in panels[title]:
+                kind = str(group.axes.get(PAIR))
+                band(axes, by_group[id(group)], spoken(kind), kinds[kind])
+            _finish(axes, "step")
+    return drawn
+
+
+def _kinds(groups: list[Group]) -> dict[str, str]:
+    """The kinds of latents and their colours, the same in every figure."""
+    kinds = sorted({str(group.axes.get(PAIR)) for group in groups})
+    return {kind: COLORS[i % len(COLORS)] for i, kind in enumerate(kinds)}
+
+
+def _rows(groups: list[Group]) -> Figure:
+    """A row per setting with a dot for each kind."""
+    settings, kinds = list(settings_of(groups).items())[:MAX_ROWS], _kinds(groups)
+    with figure(6.4, 1.3 + 0.42 * len(settings)) as drawn:
+        axes = drawn.subplots()
+        for kind, color in kinds.items():
+            known = [
+                (row, summary)
+                for row, (_, own) in enumerate(settings)
+                for group in own
+                if group.axes.get(PAIR) == kind and (summary := group.summary(METRIC))
+            ]
+            axes.errorbar(
+                [summary.mean for _, summary in known], [row for row, _ in known],
+                xerr=[np.nan_to_num(summary.standard_error) for _, summary in known],
+                fmt="o", color=color, capsize=3, label=spoken(kind),
+            )  # fmt: skip
+        axes.set_yticks(range(len(settings)), [name or "all cells" for name, _ in settings])
+        axes.set_ylim(len(settings) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+        axes.grid(color="#eceff3")
+        axes.set_axisbelow(True)
+        axes.set(xlabel=_EXCESS)
+        axes.legend(fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    return drawn
+
+
+def _scale_excess(axes: Axes, groups: list[Group]) -> None:
+    """A logarithmic axis where the excess falls by factors, as laws of data and size have it."""
+    means = [summary.mean for group in groups if (summary := group.summary(METRIC))]
+    if min(means) > 0 and max(means) / min(means) >= 8:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.grid(which="both", color="#eceff3")
+    else:
+        axes.set_ylim(bottom=0)
+
+
+def _finish(axes: Axes, x_name: str) -> None:
+    axes.set(xlabel=x_name, ylabel=_EXCESS)
+    axes.label_outer()
+    axes.legend(fontsize=8)
 
 
 def bars_figure(groups: list[Group], names: Sequence[str]) -> Figure:

@@ -13,6 +13,8 @@ from lrray.reports import train
 from lrray.reports.groups import groups_of
 from lrray.reports.report import write_report
 from lrray.reports.run import Run
+from lrray.reports.style import COLORS
+from lrray.reports.train_figures import excess_figure
 from lrray.statistics import holm, paired_difference
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
@@ -21,13 +23,16 @@ from tests.reports.runs import new_run
 PAIRS = ("easy_to_infer", "easy_to_predict")
 
 
-def excess(pair: str, size: int, seed: int) -> float:
+def excess(pair: str, size: int | str, seed: int) -> float:
     """Easy-to-infer latents are learnt better by 0.3 bits and a little noise; seeds differ."""
+    size = size if isinstance(size, int) else len(size)
     noise = np.random.default_rng([size, seed, PAIRS.index(pair)]).normal(0, 0.02)
     return 1 / size + 0.2 * seed + 0.3 * PAIRS.index(pair) + float(noise) + 0.1
 
 
-def fill(results: Path, sizes: tuple[int, ...] = (8, 32), seeds: int = 6, **more: float) -> Run:
+def fill(
+    results: Path, sizes: tuple[int | str, ...] = (8, 32), seeds: int = 6, **more: float
+) -> Run:
     folder = new_run(results, "latents", kind="train")
     for pair in PAIRS:
         for size in sizes:
@@ -36,7 +41,7 @@ def fill(results: Path, sizes: tuple[int, ...] = (8, 32), seeds: int = 6, **more
     return Run(folder.path)
 
 
-def save(folder: RunFolder, pair: str, size: int, seed: int, more: dict[str, float]) -> None:
+def save(folder: RunFolder, pair: str, size: int | str, seed: int, more: dict[str, float]) -> None:
     settings = {"pair": pair, "model": {"hidden_size": size}, "seed": seed}
     cell = Cell("train", settings, {"pair": pair, "model.hidden_size": size, "seed": seed}, "c0de")
     value = excess(pair, size, seed)
@@ -117,6 +122,44 @@ def test_the_page_holds_the_comparison_and_its_figures(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["model.hidden_size"] for row in rows] == ["8", "32"]
     assert float(rows[0]["difference_high"]) < 0
+
+
+def test_both_kinds_keep_their_colours_along_an_axis_of_numbers(tmp_path: Path) -> None:
+    groups = groups_of(fill(tmp_path, sizes=(8, 16, 32)))
+    (axes,) = excess_figure(groups).axes
+    lines = {bar.get_label(): bar.lines[0] for bar in axes.containers}
+    assert [(name, line.get_color()) for name, line in lines.items()] == [
+        ("easy-to-infer", COLORS[0]), ("easy-to-predict", COLORS[1])
+    ]  # fmt: skip
+    means = [np.mean([excess("easy_to_infer", size, s) for s in range(6)]) for size in (8, 16, 32)]
+    assert lines["easy-to-infer"].get_xdata().tolist() == [8, 16, 32]
+    assert lines["easy-to-infer"].get_ydata() == pytest.approx(means)
+
+
+def test_settings_that_are_no_numbers_have_a_row_for_both_kinds(tmp_path: Path) -> None:
+    groups = groups_of(fill(tmp_path, sizes=("gru", "lstm")))
+    (axes,) = excess_figure(groups).axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == [
+        "hidden_size=gru", "hidden_size=lstm"
+    ]  # fmt: skip
+    for pair, bar in zip(PAIRS, axes.containers, strict=True):
+        assert bar.lines[0].get_ydata().tolist() == [0, 1]
+        values = [np.mean([excess(pair, size, s) for s in range(6)]) for size in ("gru", "lstm")]
+        assert bar.lines[0].get_xdata() == pytest.approx(values)
+
+
+@pytest.mark.parametrize(("sizes", "drawn"), [((8,), 1), ((2, 4, 8, 16), 4), (range(2, 12), 6)])
+def test_learning_curves_have_a_panel_per_setting_up_to_six(tmp_path, sizes, drawn) -> None:
+    run = fill(tmp_path, sizes=tuple(sizes), seeds=2)
+    (section,) = (part for part in train.sections(run) if part.title == "Learning curves")
+    (picture,) = section.pictures
+    panels = picture.draw().axes
+    assert len(panels) == drawn
+    assert all(len(axes.lines) == 2 for axes in panels)
+    assert ("6 of 10 settings are drawn" in picture.caption) == (len(sizes) == 10)
+    if drawn > 1:
+        ends = f"hidden_size={sizes[0]}", f"hidden_size={sizes[-1]}"
+        assert (panels[0].get_title(loc="left"), panels[-1].get_title(loc="left")) == ends
 
 
 def test_a_run_without_two_pairs_gets_the_report_of_any_grid(tmp_path: Path) -> None:
