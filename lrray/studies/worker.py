@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,9 @@ def call(
 ) -> dict[str, Any]:
     """Calls the kind's function; over a list of seeds it averages.
 
+    Each seed of a list has a checkpoint folder of its own. The cell's curves, which a scheduler
+    judges, are those of the first.
+
     Args:
         cell: what to run.
         folder: where its curves and checkpoints go.
@@ -159,9 +162,19 @@ def call(
     try:
         if not isinstance(seeds, list):
             return dict(run_cell(cell.settings, context))
-        return _averaged([run_cell({**cell.settings, "seed": seed}, context) for seed in seeds])
+        return _averaged(
+            [
+                run_cell({**cell.settings, "seed": seed}, _of_seed(context, seed, seed == seeds[0]))
+                for seed in seeds
+            ]
+        )
     finally:
         forget_points(study, cell.id)
+
+
+def _of_seed(context: CellContext, seed: int, first: bool) -> CellContext:
+    log = context.log if first else lambda point: None
+    return replace(context, checkpoint=context.checkpoint / f"seed_{seed}", log=log)
 
 
 def _averaged(results: list[Mapping[str, Any]]) -> dict[str, Any]:
