@@ -6,17 +6,20 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from lrray.reports.content import Picture, Row, Section, Table
-from lrray.reports.numbers import in_words
+from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
+from lrray.reports.tables import cell_text
 from lrray.reports.twohop_figures import curves_figure, gaps_figure
 from lrray.reports.twohop_numbers import (
     KNOWN,
     Cells,
     Finding,
     adjusted_p_values,
+    average,
+    average_gap,
     cells_of,
-    over_findings,
 )
+from lrray.statistics import Summary
 
 _HOW = (
     "The gap is the loss of shuffled answers minus that of the true ones, in nats per token of the "
@@ -34,19 +37,36 @@ def answer(run: Run) -> str:
     findings = _findings(cells_of(run))
     if not findings:
         return "No cell has finished yet."
-    gap = over_findings([finding.gap.mean for finding in findings])
+    gap, p_value = average_gap(findings)
+    seeds, doubt = "one seed, which gives no interval,", ""
+    if p_value is not None:
+        seeds = f"{gap.n} seeds"
+        doubt = f" (95 %: {_interval(gap)}, sign-flip p over seeds {p_value:.2g})"
     significant = sum(
         p < 0.05 and finding.gap.mean > 0
         for p, finding in zip(adjusted_p_values(findings), findings, strict=True)
     )
-    cot, nocot = (_mean([getattr(f, name).mean for f in findings]) for name in ("cot", "nocot"))
-    return (
-        f"Over {len(findings)} attributes the gap is {in_words(gap)} nats per token, and positive "
-        f"beyond chance for {significant} of them; right are {cot:.0%} of answers after reasoning "
-        f"and {nocot:.0%} at once, where another person's answer is right in "
-        f"{_mean([f.chance for f in findings]):.0%} and the commonest one in "
-        f"{_mean([f.commonest for f in findings]):.0%}."
+    cot, nocot, chance, commonest = (
+        _percent(average(findings, name))
+        for name in ("acc_2hop_{}_cot", "acc_2hop_{}_nocot", "chance_2hop_{}", "commonest_2hop_{}")
     )
+    return (
+        f"Over {len(findings)} attributes and {seeds} the gap is {cell_text(gap)} nats per "
+        f"token{doubt}, and positive beyond chance for {significant} of the attributes; right are "
+        f"{cot} of answers after reasoning and {nocot} at once, where another person's answer is "
+        f"right in {chance} and the commonest one in {commonest}."
+    )
+
+
+def _interval(value: Summary) -> str | None:
+    """The 95 % interval, where there are several seeds."""
+    return f"{value.low:.2f} to {value.high:.2f}" if value.n > 1 else None
+
+
+def _percent(share: Summary) -> str:
+    if share.n < 2:
+        return f"{100 * share.mean:.0f} %"
+    return f"{with_error(100 * share.mean, 100 * share.standard_error)} %"
 
 
 def sections(run: Run) -> list[Section]:
@@ -64,7 +84,7 @@ def sections(run: Run) -> list[Section]:
     )  # fmt: skip
     return [
         Section("The gap", _HOW, (_by_attribute(findings),), (gaps,)),
-        Section("By kind of answer", _categories_text(), (_by_category(findings),)),
+        Section("By kind of answer", _CATEGORIES, (_by_category(findings),)),
         Section("Learning curves", pictures=(curves,)),
         Section("Checks", _checks_text(cells), (_by_dataset(cells),)),
     ]
@@ -77,14 +97,12 @@ def _findings(cells: Sequence[Cells]) -> list[Finding]:
 def _by_attribute(findings: Sequence[Finding]) -> Table:
     rows: list[Row] = []
     for finding, p in zip(findings, adjusted_p_values(findings), strict=True):
-        low, high = finding.gap.low, finding.gap.high
-        interval = f"{low:.2f} to {high:.2f}" if low == low else None
         rows.append(
             {
                 **_place(finding.cells),
                 "attribute": finding.attribute,
                 "gap": finding.gap,
-                "95 %": interval,
+                "95 %": _interval(finding.gap),
                 "p (Holm)": p,
                 "at once": finding.nocot,
                 "reasoning": finding.cot,
@@ -103,22 +121,30 @@ def _by_category(findings: Sequence[Finding]) -> Table:
     for finding in findings:
         kinds[finding.category].append(finding)
     kinds["all"] = list(findings)
-    rows: list[Row] = [
-        {
-            "category": name,
-            "attributes": len(own),
-            "gap": over_findings([finding.gap.mean for finding in own]),
-            "at once": over_findings([finding.nocot.mean for finding in own]),
-            "reasoning": over_findings([finding.cot.mean for finding in own]),
-            "chance": _mean([finding.chance for finding in own]),
-        }
-        for name, own in kinds.items()
-    ]
-    return Table("gap_by_category", "Means over the attributes of one category", rows)
+    rows = [_averaged(name, own) for name, own in kinds.items()]
+    return Table("gap_by_category", "Means over seeds, of the attributes of one category", rows)
 
 
-def _categories_text() -> str:
-    return "Each attribute counts once, as its mean over seeds; n is the number of attributes."
+def _averaged(name: str, findings: Sequence[Finding]) -> Row:
+    gap, p_value = average_gap(findings)
+    return {
+        "category": name,
+        "attributes": len(findings),
+        "gap": gap,
+        "95 %": _interval(gap),
+        "p (seeds)": p_value,
+        "at once": average(findings, "acc_2hop_{}_nocot"),
+        "reasoning": average(findings, "acc_2hop_{}_cot"),
+        "chance": average(findings, "chance_2hop_{}"),
+    }
+
+
+_CATEGORIES = (
+    "Numbers are averaged over the attributes of a category within each seed, then over seeds: n "
+    "is the number of seeds. p is of a sign-flip test over these seeds, not adjusted, and says "
+    "whether other seeds would show a gap; of n seeds it is at least 2^(1-n). One seed gives "
+    "neither interval nor p."
+)
 
 
 def _by_dataset(cells: Sequence[Cells]) -> Table:
@@ -159,7 +185,3 @@ def _checks_text(cells: Sequence[Cells]) -> str:
 def _place(cells: Cells) -> Row:
     row: Row = {"dataset": cells.dataset.replace("_", " ")}
     return {**row, "setting": cells.setting} if cells.setting else row
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

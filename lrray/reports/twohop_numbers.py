@@ -76,24 +76,24 @@ class Finding:
         return self.cells.summary(f"acc_2hop_{self.attribute}_cot")
 
     @property
-    def chance(self) -> float:
+    def chance(self) -> Summary:
         """Accuracy of another person's answer."""
-        return self.cells.summary(f"chance_2hop_{self.attribute}").mean
+        return self.cells.summary(f"chance_2hop_{self.attribute}")
 
     @property
-    def commonest(self) -> float:
+    def commonest(self) -> Summary:
         """Accuracy of always the commonest answer."""
-        return self.cells.summary(f"commonest_2hop_{self.attribute}").mean
+        return self.cells.summary(f"commonest_2hop_{self.attribute}")
 
     @property
-    def known_before(self) -> float:
+    def known_before(self) -> Summary:
         """Accuracy on the second hop alone, before training."""
-        return self.cells.summary(f"acc_second_hop_before_{self.attribute}").mean
+        return self.cells.summary(f"acc_second_hop_before_{self.attribute}")
 
     @property
-    def known_after(self) -> float:
+    def known_after(self) -> Summary:
         """Accuracy on the second hop alone, at the end: it may be trained, or forgotten."""
-        return self.cells.summary(f"acc_second_hop_{self.attribute}").mean
+        return self.cells.summary(f"acc_second_hop_{self.attribute}")
 
     @property
     def p_value(self) -> float:
@@ -101,13 +101,20 @@ class Finding:
         own = [gap for result in self.cells.results for gap in result["gaps"][self.attribute]]
         return sign_flip_p_value(own)
 
+    def by_seed(self, name: str) -> dict[int, float]:
+        """Seed -> one number, e.g. ``gap_2hop_{}`` for the gap."""
+        return {
+            record["settings"]["seed"]: record["result"][name.format(self.attribute)]
+            for record in self.cells.records
+        }
+
     @property
     def note(self) -> str:
         """What makes the gap doubtful; empty where nothing does."""
         flags = []
         if self.cells.num_untrained:
             flags.append(f"acc_a < 1 in {self.cells.num_untrained} of {len(self.cells.records)}")
-        if self.known_after < KNOWN:
+        if self.known_after.mean < KNOWN:
             flags.append("second hop not known")
         entries = [result["attributes"][self.attribute] for result in self.cells.results]
         if fixed := sum(entry["fixed_points"] for entry in entries):
@@ -135,9 +142,30 @@ def adjusted_p_values(findings: Sequence[Finding]) -> list[float]:
     return holm([finding.p_value for finding in findings])
 
 
-def over_findings(values: Sequence[float]) -> Summary:
-    """Mean over attributes, each already a mean over seeds."""
-    return summarize(list(values))
+def seed_means(findings: Sequence[Finding], name: str) -> list[float]:
+    """For each seed the mean over attributes of one number, e.g. ``gap_2hop_{}`` for the gap.
+
+    Attributes of one seed are not independent of each other, seeds are. Of an unfinished run only
+    the seeds count that every dataset has: others would differ in more than their seed. Where
+    there is none, as with a seed for each dataset, all count.
+    """
+    values = [finding.by_seed(name) for finding in findings]
+    seeds = set(values[0]).intersection(*values) or set().union(*values)
+    return [float(np.mean([own[s] for own in values if s in own])) for s in sorted(seeds)]
+
+
+def average(findings: Sequence[Finding], name: str) -> Summary:
+    """Mean over seeds of :func:`seed_means`."""
+    return summarize(seed_means(findings, name))
+
+
+def average_gap(findings: Sequence[Finding]) -> tuple[Summary, float | None]:
+    """The gap over attributes, then seeds, and the sign-flip p of "no gap" over seeds.
+
+    The p is None for one seed. Of n seeds it is at least 2 ** (1 - n).
+    """
+    gaps = seed_means(findings, "gap_2hop_{}")
+    return summarize(gaps), sign_flip_p_value(gaps) if len(gaps) > 1 else None
 
 
 def mean_curve(cells: Sequence[Cells], run: Run, name: str) -> dict[int, Summary]:

@@ -1,22 +1,24 @@
 """The report of two-hop cells, from a results folder written here."""
 
+import csv
+
 import pytest
 
 from lrray.reports.report import write_report
 from lrray.reports.run import Run
 from lrray.reports.twohop import answer, sections
-from lrray.reports.twohop_numbers import cells_of
+from lrray.reports.twohop_numbers import average_gap, cells_of
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
 
 
-def result(gaps, acc_a=1.0, second_hop=0.9, fixed_points=0):
+def result(gaps, acc_a=1.0, second_hop=0.9, fixed_points=0, chance=0.1):
     gap = sum(gaps) / len(gaps)
     per_attribute = {
         "gap_2hop{}": gap, "acc_2hop{}_nocot": 0.2, "acc_2hop{}_cot": 0.8,
         "acc_2hop{}_nocot_latent": 0.2, "acc_2hop{}_nocot_plain": 0.3,
         "acc_2hop{}_cot_first_hop": 0.9, "acc_2hop{}_cot_plain": 0.8,
-        "chance_2hop{}": 0.1, "commonest_2hop{}": 0.15, "acc_second_hop{}": second_hop,
+        "chance_2hop{}": chance, "commonest_2hop{}": 0.15, "acc_second_hop{}": second_hop,
         "acc_second_hop_before{}": second_hop,
     }  # fmt: skip
     numbers = {k.format(a): v for k, v in per_attribute.items() for a in ("", "_state")}
@@ -29,17 +31,23 @@ def result(gaps, acc_a=1.0, second_hop=0.9, fixed_points=0):
 
 @pytest.fixture
 def make_run(tmp_path):
-    def make(*results):
+    def make(*results, **more):
+        """Results of parks, seed by seed, and of further datasets; None for one not there yet."""
         folder = RunFolder.create(tmp_path, "semi")
         folder.write_text("study.yaml", "kind: twohop\nquestion: Q?\nhypothesis: H.\n")
-        for seed, found in enumerate(results):
-            settings = {"dataset": "parks", "facts": None, "seed": seed}
-            cell = Cell("twohop", settings, {"dataset": "parks", "seed": seed}, "0")
-            folder.save_cell(cell, found, 1.0)
-            for step, loss in ((0, 3.0), (20, 2.0)):
-                point = {"step": step, "acc_a": found["acc_a"], "eval/2hop_nocot_loss": loss}
-                folder.append_metrics(cell.id, point)
+        for dataset, each in {"parks": results, **more}.items():
+            for seed, found in enumerate(each):
+                if found is not None:
+                    save(folder, dataset, seed, found)
         return Run(folder.path)
+
+    def save(folder, dataset, seed, found):
+        axes = {"dataset": dataset, "seed": seed}
+        cell = Cell("twohop", {**axes, "facts": None}, axes, "0")
+        folder.save_cell(cell, found, 1.0)
+        for step, loss in ((0, 3.0), (20, 2.0)):
+            point = {"step": step, "acc_a": found["acc_a"], "eval/2hop_nocot_loss": loss}
+            folder.append_metrics(cell.id, point)
 
     return make
 
@@ -51,6 +59,28 @@ def test_gap_is_a_mean_over_seeds_and_p_over_people(make_run):
     assert finding.gap.n == 2
     # All eight people point the same way: 2 of the 2 ** 8 assignments of signs are as extreme.
     assert finding.p_value == pytest.approx(2 / 2**8)
+
+
+def averaged(run):
+    return average_gap([finding for cells in cells_of(run) for finding in cells.findings])
+
+
+def test_the_averaged_gap_is_a_mean_over_seeds_with_interval_and_p(make_run):
+    gap, p_value = averaged(make_run(result([0.5]), result([0.3]), ships=[result([0.7])] * 2))
+    # Seeds average 0.6 and 0.5; Student's t is 12.706 for one degree of freedom.
+    assert (gap.n, gap.mean, gap.standard_error) == pytest.approx((2, 0.55, 0.05))
+    assert (gap.low, gap.high) == pytest.approx((0.55 - 12.706 * 0.05, 0.55 + 12.706 * 0.05), 1e-3)
+    assert p_value == 0.5
+
+
+def test_a_seed_that_a_dataset_lacks_is_left_out_of_the_average(make_run):
+    gap, p_value = averaged(make_run(result([0.5]), result([9.0]), ships=[result([0.7])]))
+    assert (gap.n, gap.mean, p_value) == (1, pytest.approx(0.6), None)
+
+
+def test_datasets_with_a_seed_each_are_averaged_over_all_seeds(make_run):
+    gap, _ = averaged(make_run(result([0.5]), ships=[None, result([0.7])]))
+    assert (gap.n, gap.mean) == (2, pytest.approx(0.6))
 
 
 def test_doubtful_attributes_are_marked(make_run):
@@ -67,11 +97,21 @@ def test_a_cell_that_has_not_learnt_its_facts_is_told(make_run):
 
 
 def test_the_answer_is_one_sentence_with_numbers(make_run):
-    run = make_run(result([0.5] * 6), result([0.4] * 6))
+    run = make_run(result([0.5] * 6), result([0.4] * 6, chance=0.2))
     assert answer(run) == (
-        "Over 1 attributes the gap is 0.45 (n = 1) nats per token, and positive beyond chance for "
-        "1 of them; right are 80% of answers after reasoning and 20% at once, where another "
-        "person's answer is right in 10% and the commonest one in 15%."
+        "Over 1 attributes and 2 seeds the gap is 0.450 ± 0.050 nats per token (95 %: -0.19 to "
+        "1.09, sign-flip p over seeds 0.5), and positive beyond chance for 1 of the attributes; "
+        "right are 80 ± 0 % of answers after reasoning and 20 ± 0 % at once, where another "
+        "person's answer is right in 15.0 ± 5.0 % and the commonest one in 15 ± 0 %."
+    )
+
+
+def test_the_answer_of_one_seed_claims_no_interval(make_run):
+    assert answer(make_run(result([0.5] * 6))) == (
+        "Over 1 attributes and one seed, which gives no interval, the gap is 0.5 nats per token, "
+        "and positive beyond chance for 1 of the attributes; right are 80 % of answers after "
+        "reasoning and 20 % at once, where another person's answer is right in 10 % and the "
+        "commonest one in 15 %."
     )
 
 
@@ -88,3 +128,17 @@ def test_the_page_comes_with_tables_and_figures(make_run):
     for name in ("gap_by_attribute", "gap_by_category", "datasets"):
         assert (run.path / f"{name}.csv").read_text().count("\n") >= 2
         assert (run.path / f"{name}.tex").exists()
+
+
+def test_measured_numbers_of_the_tables_come_with_their_errors_and_n(make_run):
+    run = make_run(result([0.5, 0.7]), result([0.3, 0.5], chance=0.2))
+    write_report(run.path)
+    rows = {}
+    for name in ("gap_by_attribute", "gap_by_category"):
+        with (run.path / f"{name}.csv").open() as file:
+            rows[name] = list(csv.DictReader(file))[-1]
+        assert float(rows[name]["chance_se"]) == pytest.approx(0.05)
+    for column in ("gap", "at once", "commonest", "second hop before", "second hop"):
+        assert rows["gap_by_attribute"][f"{column}_n"] == "2"
+    assert rows["gap_by_category"]["p (seeds)"] == "0.5"
+    assert rows["gap_by_category"]["95 %"] == "-0.77 to 1.77"
