@@ -7,35 +7,44 @@ from typing import Any
 
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.grid import GridPoint
-from lrray.studies.grid_cells import make_cell
+from lrray.studies.grid_cells import make_cell, objective
 from lrray.studies.identity import Cell
-from lrray.studies.planning import Plan
+from lrray.studies.planning import Plan, num_ended
 from lrray.studies.spec import CellStudy
 
 
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     """What a run would do, and how long, from measured cells of an earlier run if there are any."""
-    records = [] if earlier is None else list(earlier.cells())
     study: CellStudy = points[0].study
+    records = [] if earlier is None else list(earlier.cells())
+    records = [record for record in records if record["state"] == DONE]
     rows: dict[str, Any] = {"grid points": len(points)}
     if study.search is None:
-        done = {record["id"] for record in records if record["state"] == DONE}
         cells = [make_cell(point.study, point.axes) for point in points]
-        num_done = sum(cell.id in done for cell in cells)
-        rows |= {"cells": len(cells), "done already": num_done}
-        left = len(cells) - num_done
+        done = {record["id"] for record in records}
+        counts = {"cells": len(cells), "done already": sum(cell.id in done for cell in cells)}
         records = _alike(records, cells)
     else:
-        left = sum(point.study.search.num_trials for point in points)
-        rows |= {"trials": left}
-    seconds = [record["seconds"] for record in records if record["state"] == DONE]
+        counts = _trials(points, earlier)
+    in_all, done_already = counts.values()
+    rows |= counts
+    seconds = [record["seconds"] for record in records]
     if seconds:
         mean, source = sum(seconds) / len(seconds), f"{len(seconds)} cells of an earlier run"
     elif study.resources.cell_minutes is not None:
         mean, source = 60 * study.resources.cell_minutes, "cell_minutes in the study"
     else:
         return Plan(rows)
-    return Plan(rows, left * mean, source)
+    return Plan(rows, (in_all - done_already) * mean, source)
+
+
+def _trials(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, int]:
+    """Trials of the searches at all grid points, and how many of them have ended."""
+    asked = {point.label or "search": objective(point.study, point.axes) for point in points}
+    ended = num_ended(earlier, {name: one.cell for name, one in asked.items()})
+    wanted = [point.study.search.num_trials for point in points]
+    done = sum(map(min, wanted, ended.values()))
+    return {"trials": sum(wanted), "done already": done}
 
 
 def _alike(records: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[str, Any]]:

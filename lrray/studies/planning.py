@@ -6,14 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 
+from lrray.errors import LrrayError
 from lrray.gssm.model import default_threads
 from lrray.studies.folder import RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.kinds import load_runner
 from lrray.studies.progress import duration
+from lrray.studies.search import JOURNAL, MakeCell, ended_trials
 from lrray.studies.spec import Resources
 
 
@@ -63,12 +68,43 @@ def _add_times(table: Table, cell_seconds: float, resources: Resources) -> None:
     gpus = resources.gpu * resources.workers
     if not gpus:
         # Starting Ray and drawing figures take about ten seconds whatever the study.
-        cores = default_threads()
-        here = duration(10 + core_seconds / cores)
-        table.add_row("estimated time here", f"about {here} on {cores} cores")
+        cores, most = default_threads(), resources.max_concurrent
+        busy = min(cores, resources.cpu * resources.workers * most) if most else cores
+        here = f"about {duration(10 + core_seconds / busy)} on {cores} cores"
+        at_once = f", {most} {'cell' if most == 1 else 'cells'} at a time" if most else ""
+        table.add_row("estimated time here", here + at_once)
         return
     table.add_row("estimated time", f"about {duration(cell_seconds)} if one cell runs at a time")
     hours = cell_seconds * gpus / 3600
     table.add_row("GPU-hours", f"{hours:.1f}")
     if resources.price_per_gpu_hour is not None:
         table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
+
+
+def num_ended(earlier: RunFolder | None, searches: Mapping[str, MakeCell]) -> dict[str, int]:
+    """Trials of each search that ``--resume`` would not make again.
+
+    Args:
+        earlier: the run that it would continue; only read, since it may be running.
+        searches: their names in its journal, and what turns parameters into cells.
+    """
+    none = dict.fromkeys(searches, 0)
+    if earlier is None or not (journal := earlier.path / JOURNAL).exists():
+        return none
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        trials = {name: ended_trials(storage, name) for name in searches}
+    except Exception:  # replaying a damaged journal may raise anything
+        return none
+    return {
+        name: sum(_is_there(earlier, trial, searches[name]) for trial in own)
+        for name, own in trials.items()
+    }
+
+
+def _is_there(earlier: RunFolder, trial: FrozenTrial, cell: MakeCell) -> bool:
+    """Whether a trial's result is that of the study as it stands."""
+    try:
+        return earlier.load_cell(cell(trial.params).id) is not None
+    except (KeyError, LrrayError):  # proposed before the search space was changed
+        return False

@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from lrray.config import parse
-from lrray.studies.difficulty.run import PointRun
+from lrray.studies.difficulty.run import PointRun, plan
 from lrray.studies.difficulty.settings import DifficultyStudy
 from lrray.studies.folder import RunFolder
 from lrray.studies.grid import GridPoint
@@ -33,14 +33,17 @@ def no_pair_works(cell: Cell) -> bool:
 
 
 def run_point(
-    folder: RunFolder, fine: Callable[[Cell], bool] = works, **changes: Any
+    folder: RunFolder,
+    fine: Callable[[Cell], bool] = works,
+    num_steps: int | None = None,
+    **changes: Any,
 ) -> tuple[PointRun, int]:
-    """Runs a study's steps; returns it and the number of cells that were computed."""
+    """Runs a study's steps, or the first of them; returns it and how many cells were computed."""
     study = parse(DifficultyStudy, {**STUDY, **changes}, "study")
     progress = Progress(Console(file=StringIO()), folder, quiet=True)
     point = PointRun(GridPoint({}, study), folder, progress, open_journal(folder), slots=2)
     computed = 0
-    for step in point.steps():
+    for step in itertools.islice(point.steps(), num_steps):
         trial = 0
         while (config := step.suggest(f"{trial}")) != Searcher.FINISHED:
             for cell in (Cell(**data) for data in config["cells"]):
@@ -107,3 +110,32 @@ def test_too_few_trials_give_no_pair(folder: RunFolder) -> None:
 def test_more_pairs_can_be_asked_for_between_the_ends(folder: RunFolder) -> None:
     point, _ = run_point(folder, pairs={"num_seeds": 8, "max_rounds": 1, "along": 2})
     assert [pair.name for pair in point.pairs[2:]] == ["between_1", "between_2"]
+
+
+@pytest.mark.parametrize(
+    ("match", "seeds", "num_steps", "num_trials", "done", "draws_left"),
+    [
+        ("mean", [0, 1, 2, 3], 0, 10, 0, 10 * 4 + 2 * 2 * 8),
+        ("mean", [0, 1, 2, 3], 1, 10, 10, 2 * 2 * 8),
+        ("mean", [0, 1, 2, 3], 2, 10, 10, 2 * 8),  # pairs are measured twice
+        ("mean", [0, 1, 2, 3], None, 10, 10, 0),
+        ("mean", [0, 1, 2, 3], None, 14, 10, 4 * 4),
+        ("mean", [0, 1, 2, 3], None, 6, 6, 0),
+        ("per_seed", [3, 5], 1, 10, 20, 2 * 2 * (12 + 1)),
+        ("per_seed", [3, 5], None, 10, 20, 0),
+    ],
+)
+def test_a_plan_subtracts_what_an_earlier_run_measured(
+    folder, monkeypatch, match, seeds, num_steps, num_trials, done, draws_left
+) -> None:
+    monkeypatch.setattr("lrray.studies.difficulty.plan._draw_seconds", lambda study: 1.0)
+    run_point(folder, num_steps=num_steps, match=match, seeds=seeds)
+    more = parse(
+        DifficultyStudy,
+        {**STUDY, "match": match, "seeds": seeds, "search": {"num_trials": num_trials}},
+        "study",
+    )
+    planned = plan([GridPoint({}, more)], folder)
+    assert (planned.rows["done already"], planned.cell_seconds) == (done, draws_left)
+    other = parse(DifficultyStudy, {**STUDY, "seq_len": 128}, "study")
+    assert plan([GridPoint({}, other)], folder).rows["done already"] == 0
