@@ -11,13 +11,13 @@ from lrray.reports.run import Run
 from lrray.reports.tables import cell_text
 from lrray.reports.twohop_figures import curves_figure, gaps_figure
 from lrray.reports.twohop_numbers import (
-    KNOWN,
     Cells,
     Finding,
     adjusted_p_values,
     average,
     average_gap,
     cells_of,
+    known_threshold,
 )
 from lrray.statistics import Summary
 
@@ -27,8 +27,9 @@ _HOW = (
     "It is paired within a run, question by question. Means and standard errors are over seeds; p "
     "is of a sign-flip test over the people of all seeds, adjusted for all attributes (Holm): it "
     "says whether these trained models have a gap, not whether others would. Chance is the score "
-    "of another person's answer. Where the model does not know the second hop (accuracy below "
-    f"{KNOWN:g} at the end), or has not learnt every first hop, a gap of zero says nothing."
+    "of another person's answer. Where the model did not know the second hop before training, or "
+    "no longer does at the end (accuracy below {threshold:g}; of invented second hops, at the end "
+    "alone), or has not learnt every first hop, a gap of zero says nothing."
 )
 
 
@@ -83,7 +84,12 @@ def sections(run: Run) -> list[Section]:
         lambda: curves_figure(cells, run),
     )  # fmt: skip
     return [
-        Section("The gap", _HOW, (_by_attribute(findings),), (gaps,)),
+        Section(
+            "The gap",
+            _HOW.format(threshold=known_threshold(run)),
+            (_by_attribute(findings),),
+            (gaps,),
+        ),
         Section("By kind of answer", _CATEGORIES, (_by_category(findings),)),
         Section("Learning curves", pictures=(curves,)),
         Section("Checks", _checks_text(cells), (_by_dataset(cells),)),

@@ -14,9 +14,9 @@ One cell is one dataset, seed and model. See ``docs/twohop.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from lrray.config import Problem
 from lrray.errors import LrrayError
@@ -41,6 +41,10 @@ LIVE = ("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop")
 """Numbers of a running cell on the terminal; a step is an epoch."""
 
 
+KNOWN_THRESHOLD = 0.5
+"""Default of a study's ``known_threshold``."""
+
+
 class Study(CellStudy, ExperimentConfig):
     """A study of two-hop reasoning."""
 
@@ -49,6 +53,9 @@ class Study(CellStudy, ExperimentConfig):
     """A shipped dataset."""
     facts: str | None = None
     """A facts file of your own, in place of a shipped dataset."""
+    known_threshold: Annotated[float, Field(ge=0, le=1)] = KNOWN_THRESHOLD
+    """The report marks attributes whose second hop the model knows less often than this; no part
+    of a cell's identity."""
 
     @model_validator(mode="after")
     def _names_one_dataset(self) -> Study:
@@ -75,6 +82,7 @@ class Study(CellStudy, ExperimentConfig):
     def cell_settings(self) -> dict[str, Any]:
         """Everything that the cell's result depends on; facts of a user's file come as they are."""
         settings = super().cell_settings()
+        del settings["known_threshold"]
         facts = self.read_facts()
         if self.facts is None:
             return {**settings, "facts_sha256": fingerprint(facts)}

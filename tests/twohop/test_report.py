@@ -12,14 +12,14 @@ from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
 
 
-def result(gaps, acc_a=1.0, second_hop=0.9, fixed_points=0, chance=0.1):
+def result(gaps, acc_a=1.0, known=(0.9, 0.9), fixed_points=0, chance=0.1):
     gap = sum(gaps) / len(gaps)
     per_attribute = {
         "gap_2hop{}": gap, "acc_2hop{}_nocot": 0.2, "acc_2hop{}_cot": 0.8,
         "acc_2hop{}_nocot_latent": 0.2, "acc_2hop{}_nocot_plain": 0.3,
         "acc_2hop{}_cot_first_hop": 0.9, "acc_2hop{}_cot_plain": 0.8,
-        "chance_2hop{}": chance, "commonest_2hop{}": 0.15, "acc_second_hop{}": second_hop,
-        "acc_second_hop_before{}": second_hop,
+        "chance_2hop{}": chance, "commonest_2hop{}": 0.15,
+        "acc_second_hop_before{}": known[0], "acc_second_hop{}": known[1],
     }  # fmt: skip
     numbers = {k.format(a): v for k, v in per_attribute.items() for a in ("", "_state")}
     attributes = {"state": {"category": "region", "people": 4, "fixed_points": fixed_points}}
@@ -31,19 +31,19 @@ def result(gaps, acc_a=1.0, second_hop=0.9, fixed_points=0, chance=0.1):
 
 @pytest.fixture
 def make_run(tmp_path):
-    def make(*results, **more):
+    def make(*results, study="", task="semi_synthetic", **more):
         """Results of parks, seed by seed, and of further datasets; None for one not there yet."""
         folder = RunFolder.create(tmp_path, "semi")
-        folder.write_text("study.yaml", "kind: twohop\nquestion: Q?\nhypothesis: H.\n")
+        folder.write_text("study.yaml", f"kind: twohop\nquestion: Q?\nhypothesis: H.\n{study}")
         for dataset, each in {"parks": results, **more}.items():
             for seed, found in enumerate(each):
                 if found is not None:
-                    save(folder, dataset, seed, found)
+                    save(folder, dataset, seed, task, found)
         return Run(folder.path)
 
-    def save(folder, dataset, seed, found):
+    def save(folder, dataset, seed, task, found):
         axes = {"dataset": dataset, "seed": seed}
-        cell = Cell("twohop", {**axes, "facts": None}, axes, "0")
+        cell = Cell("twohop", {**axes, "facts": None, "task": task}, axes, "0")
         folder.save_cell(cell, found, 1.0)
         for step, loss in ((0, 3.0), (20, 2.0)):
             point = {"step": step, "acc_a": found["acc_a"], "eval/2hop_nocot_loss": loss}
@@ -83,12 +83,32 @@ def test_datasets_with_a_seed_each_are_averaged_over_all_seeds(make_run):
     assert (gap.n, gap.mean) == (2, pytest.approx(0.6))
 
 
+def note(run):
+    return cells_of(run)[0].findings[0].note
+
+
 def test_doubtful_attributes_are_marked(make_run):
-    run = make_run(result([0.5, 0.7]), result([0.5, 0.7], 0.95, 0.3, 2))
-    (finding,) = cells_of(run)[0].findings
-    assert finding.note == "acc_a < 1 in 1 of 2; 2 shuffled rows right and left out"
-    doubtful = make_run(result([0.5, 0.7], second_hop=0.3))
-    assert cells_of(doubtful)[0].findings[0].note == "second hop not known"
+    run = make_run(result([0.5, 0.7]), result([0.5, 0.7], 0.95, (0.3, 0.9), 2))
+    assert note(run) == "acc_a < 1 in 1 of 2; 2 shuffled rows right and left out"
+
+
+@pytest.mark.parametrize(
+    ("known", "study", "task", "marked"),
+    [
+        ((0.3, 0.9), "", "semi_synthetic", True),  # never known, whatever training did to it
+        ((0.9, 0.3), "", "semi_synthetic", True),  # forgotten
+        ((0.9, 0.9), "", "semi_synthetic", False),
+        ((0.3, 0.9), "known_threshold: 0.2\n", "semi_synthetic", False),
+        ((0.9, 0.9), "known_threshold: 0.95\n", "semi_synthetic", True),
+        ((0.0, 0.9), "", "fully_synthetic", False),  # invented: nobody can know it before
+        ((0.0, 0.3), "", "fully_synthetic", True),
+    ],
+)
+def test_a_second_hop_that_is_not_known_is_marked(make_run, known, study, task, marked):
+    before, after = (f"{accuracy:.0%}" for accuracy in known)
+    wanted = f"second hop not known: right in {before} before training, {after} at the end"
+    run = make_run(result([0.5, 0.7], known=known), study=study, task=task)
+    assert note(run) == (wanted if marked else "")
 
 
 def test_a_cell_that_has_not_learnt_its_facts_is_told(make_run):

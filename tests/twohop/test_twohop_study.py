@@ -62,6 +62,7 @@ def test_an_override_replaces_an_axis():
             {"dataset": "parks", "storage": "/there", "resources": {"workers": 2}},
             "storage: takes no sharded checkpoints of CPU workers",
         ),
+        ({"dataset": "parks", "known_threshold": 50}, "known_threshold: must be"),
         ({"dataset": "parks", "modle": "x"}, "unknown key 'modle'"),
         (
             {"dataset": "parks", "model": "a/b", "finetune": {"replay_rows": 4}},
@@ -76,6 +77,15 @@ def test_an_override_replaces_an_axis():
 def test_mistakes_are_told_in_one_line(keys, message):
     with pytest.raises(LrrayError, match=message):
         expand({**ABOUT, **keys}, Study, "study.yaml")
+
+
+def test_what_is_marked_in_the_report_makes_no_other_cell():
+    ids = {
+        make_cell(point.study, point.axes).id
+        for threshold in (0.5, 0.8)
+        for point in points_of("semi_synthetic_quick", f"known_threshold={threshold}", "seed=1")
+    }
+    assert len(ids) == 1
 
 
 def test_a_facts_file_travels_with_its_cell(tmp_path, make_facts):
