@@ -33,7 +33,8 @@ class Comparison:
     series: pd.DataFrame
     """A row per series: mean and standard error over its searches of what they reached."""
     paired: pd.DataFrame
-    """A row per comparison of two series, or of two studies' cells, and number."""
+    """A row per comparison of two series, or of two studies' cells, and number; ``low`` to ``high``
+    is the 95 % t interval, ``bootstrap_low`` to ``bootstrap_high`` that of the bootstrap."""
     metric: str = ""
     goal: Goal = "minimize"
     reference: str = ""
@@ -181,7 +182,8 @@ def _paired_traces(traces: Sequence[Trace], errors: pd.DataFrame) -> pd.DataFram
 
 
 _PAIRED = [
-    "number", "a", "b", "pairs", "difference", "difference_se", "low", "high", "p", "p_holm",
+    "number", "a", "b", "pairs", "difference", "difference_se", "low", "high", "bootstrap_low",
+    "bootstrap_high", "p", "p_holm",
 ]  # fmt: skip
 
 
@@ -197,6 +199,7 @@ def _paired(number: str, by_name: dict[str, pd.Series], first: str) -> list[dict
         rows.append({
             "number": number, "a": first, "b": other, "pairs": said.n, "difference": said.mean,
             "difference_se": said.standard_error, "low": said.low, "high": said.high,
+            "bootstrap_low": result.bootstrap[0], "bootstrap_high": result.bootstrap[1],
             "p": result.p_value,
         })  # fmt: skip
     for row, adjusted in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):

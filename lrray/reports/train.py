@@ -30,7 +30,8 @@ MAX_TOLD = 4
 MAX_LEVELS = 6
 """Values of an axis whose excess losses the answer spells out."""
 
-_NUMBERS = ("excess_bits", "loss_bits", "bound_bits", "accuracy", "num_parameters")
+_NUMBERS = ("excess_bits", "loss_bits", "bound_bits", "accuracy")
+_SIZES = ("num_parameters", "num_non_embedding_parameters", "flops_per_token")
 
 
 def answer(run: Run) -> str:
@@ -111,14 +112,17 @@ def sections(run: Run) -> list[Section]:
         return grid.sections(run)
     table = Table(
         "comparison", "Excess loss over the exact bound in bits/token, and its difference seed by "
-        "seed; p by sign flips, adjusted after Holm", [_comparison_row(one) for one in compared],
+        "seed with its 95 % intervals, Student's t and bootstrap (BCa); p by sign flips, adjusted "
+        "after Holm", [_comparison_row(one) for one in compared],
     )  # fmt: skip
     parts = [
         Section("Comparison", _caution(compared), (table,), _excess_pictures(groups)),
         *_curves(run, groups),
         *_compression(groups),
     ]
-    rows = [{**_plain(group.axes), **_summaries(group, _NUMBERS)} for group in groups]
+    rows = [
+        {**_plain(group.axes), **_summaries(group, _NUMBERS), **_sizes(group)} for group in groups
+    ]
     caption = f"All {len(groups)} settings, means over seeds; losses in bits/token"
     return [
         *parts,
@@ -127,7 +131,7 @@ def sections(run: Run) -> list[Section]:
 
 
 def _comparison_row(one: Comparison) -> Row:
-    difference = one.result.difference
+    difference, bootstrap = one.result.difference, one.result.bootstrap
     return {
         **_plain(one.axes),
         spoken(one.first): one.of_first,
@@ -135,6 +139,8 @@ def _comparison_row(one: Comparison) -> Row:
         "difference": difference,
         "95 % from": None if difference.n < 2 else difference.low,
         "to": None if difference.n < 2 else difference.high,
+        "bootstrap from": None if difference.n < 2 else bootstrap[0],
+        "bootstrap to": None if difference.n < 2 else bootstrap[1],
         "p": one.result.p_value if difference.n > 1 else None,
         "p after Holm": one.p_adjusted if difference.n > 1 else None,
     }
@@ -148,7 +154,8 @@ def _caution(compared: list[Comparison]) -> str:
         "Below 0: the first kind is learnt better. Differences pair the runs of one seed; seeds "
         f"vary the kernel draw, the data and the initial weights together. With {fewest} seeds and "
         f"{len(compared)} {'comparison' if len(compared) == 1 else 'comparisons'} the smallest p "
-        f"that Holm's adjustment leaves is {least:.2g}."
+        f"that Holm's adjustment leaves is {least:.2g}. Bootstrap intervals of few seeds come out "
+        "too narrow."
     )
 
 
@@ -202,6 +209,15 @@ def _compression(groups: list[Group]) -> list[Section]:
 
 def _summaries(group: Group, names: tuple[str, ...]) -> dict[str, Summary | None]:
     return {name: group.summary(name) for name in names if group.values(name)}
+
+
+def _sizes(group: Group) -> dict[str, Any]:
+    """Parameters and FLOPs: plain numbers where, as usual, all seeds have the same."""
+    sizes = {name: group.summary(name) for name in _SIZES if group.values(name)}
+    return {
+        name: int(size.mean) if size and len(set(group.values(name))) == 1 else size
+        for name, size in sizes.items()
+    }
 
 
 def _plain(axes: dict[str, Any]) -> Row:

@@ -53,7 +53,7 @@ def comparisons(groups: list[Group]) -> list[Comparison]:
     for both in settings.values():
         if first in both and second in both:
             one, other = _by_seed(both[first]), _by_seed(both[second])
-            seeds = [seed for seed in one if seed in other]
+            seeds = sorted(seed for seed in one if seed in other)
             if seeds:
                 a, b = [one[s] for s in seeds], [other[s] for s in seeds]
                 found.append((both[first], a, b, paired_difference(a, b)))

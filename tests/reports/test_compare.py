@@ -148,6 +148,7 @@ def test_cells_of_two_grids_are_paired_by_their_axes(tmp_path):
     expected = paired_difference([2.0, 3.0, 4.0], [2.5, 4.5, 6.5])
     assert (row["number"], row["pairs"]) == ("loss", 3)
     assert row["difference"] == expected.difference.mean
+    assert (row["bootstrap_low"], row["bootstrap_high"]) == expected.bootstrap
     assert row["p"] == expected.p_value
 
 

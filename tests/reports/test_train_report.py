@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lrray.reports import train
+from lrray.reports.content import Section
 from lrray.reports.groups import groups_of
 from lrray.reports.report import write_report
 from lrray.reports.run import Run
@@ -20,6 +21,7 @@ from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
 from tests.reports.runs import new_run
 
+SIZES = {"num_parameters": 100, "num_non_embedding_parameters": 60, "flops_per_token": 700}
 PAIRS = ("easy_to_infer", "easy_to_predict")
 
 
@@ -48,8 +50,13 @@ def save(folder: RunFolder, pair: str, size: int | str, seed: int, more: dict[st
     for step in (10, 20):
         folder.append_metrics(cell.id, {"step": step, "train_loss_bits": 3.0})
         folder.append_metrics(cell.id, {"step": step, "excess_bits": value + 10 / step})
-    result = {"loss_bits": 2 + value, "bound_bits": 2.0, "excess_bits": value, **more}
-    folder.save_cell(cell, {**result, "excess_bits_se": 0.01, "num_parameters": 100}, 1.0)
+    result = {"loss_bits": 2 + value, "bound_bits": 2.0, "excess_bits": value}
+    folder.save_cell(cell, {**result, "excess_bits_se": 0.01, **SIZES, **more}, 1.0)
+
+
+def section_of(run: Run, title: str) -> Section:
+    (section,) = (part for part in train.sections(run) if part.title == title)
+    return section
 
 
 def test_the_difference_is_paired_by_seed_and_adjusted_after_holm(tmp_path: Path) -> None:
@@ -122,6 +129,25 @@ def test_the_page_holds_the_comparison_and_its_figures(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["model.hidden_size"] for row in rows] == ["8", "32"]
     assert float(rows[0]["difference_high"]) < 0
+    of_infer, of_predict = ([excess(pair, 8, seed) for seed in range(6)] for pair in PAIRS)
+    low, high = paired_difference(of_infer, of_predict).bootstrap
+    assert float(rows[0]["bootstrap from"]) == pytest.approx(low)
+    assert float(rows[0]["bootstrap to"]) == pytest.approx(high)
+
+
+def test_sizes_are_told_without_an_error_where_all_seeds_have_the_same(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,))
+    rows = section_of(run, "All numbers").tables[0].rows
+    assert [{name: row[name] for name in SIZES} for row in rows] == [SIZES, SIZES]
+    save(RunFolder(run.path), "easy_to_infer", 8, 6, {"num_parameters": 160})
+    first = section_of(run, "All numbers").tables[0].rows[0]["num_parameters"]
+    assert (first.n, first.mean) == (7, pytest.approx((6 * 100 + 160) / 7))
+
+
+def test_a_single_seed_has_no_bootstrap_interval(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,), seeds=1)
+    (row,) = section_of(run, "Comparison").tables[0].rows
+    assert row["bootstrap from"] is row["bootstrap to"] is row["95 % from"] is None
 
 
 def test_both_kinds_keep_their_colours_along_an_axis_of_numbers(tmp_path: Path) -> None:
@@ -151,8 +177,7 @@ def test_settings_that_are_no_numbers_have_a_row_for_both_kinds(tmp_path: Path) 
 @pytest.mark.parametrize(("sizes", "drawn"), [((8,), 1), ((2, 4, 8, 16), 4), (range(2, 12), 6)])
 def test_learning_curves_have_a_panel_per_setting_up_to_six(tmp_path, sizes, drawn) -> None:
     run = fill(tmp_path, sizes=tuple(sizes), seeds=2)
-    (section,) = (part for part in train.sections(run) if part.title == "Learning curves")
-    (picture,) = section.pictures
+    (picture,) = section_of(run, "Learning curves").pictures
     panels = picture.draw().axes
     assert len(panels) == drawn
     assert all(len(axes.lines) == 2 for axes in panels)
