@@ -144,6 +144,28 @@ def test_sizes_are_told_without_an_error_where_all_seeds_have_the_same(tmp_path:
     assert (first.n, first.mean) == (7, pytest.approx((6 * 100 + 160) / 7))
 
 
+def test_a_cell_below_the_bound_beyond_chance_is_named(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,), seeds=2)
+    save(RunFolder(run.path), "easy_to_infer", 8, 9, {"excess_bits": -0.029})
+    text = section_of(run, "All numbers").text
+    assert "Warning" not in text
+    assert "lowest excess of 5 cells lies 2.9 of its own standard errors below 0" in text
+    save(RunFolder(run.path), "easy_to_infer", 8, 7, {"excess_bits": -0.031})
+    assert section_of(run, "All numbers").text.startswith(
+        "Warning: 1 cell lies more than 3 standard errors below the bound: "
+        "pair=easy_to_infer hidden_size=8 seed=7 (-3.1). "
+    )
+    assert "Warning: 1 cell lies" in write_report(run.path)[0].read_text()
+
+
+def test_of_many_cells_below_the_bound_some_are_named(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,), seeds=3, excess_bits=-1.0)
+    text = section_of(run, "All numbers").text
+    assert text.startswith("Warning: 6 cells lie more than 3 standard errors below the bound: ")
+    assert text.count("(-100.0)") == 4
+    assert " and 2 more. " in text
+
+
 def test_a_single_seed_has_no_bootstrap_interval(tmp_path: Path) -> None:
     run = fill(tmp_path, sizes=(8,), seeds=1)
     (row,) = section_of(run, "Comparison").tables[0].rows
