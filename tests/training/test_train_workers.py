@@ -73,12 +73,26 @@ def together(tmp_path_factory):
     return folder, under_torchrun(folder / "runs.json", runs, num_workers=2)
 
 
+@pytest.fixture(scope="module")
+def four_together(tmp_path_factory):
+    """Two rows of a batch for each of four gloo workers."""
+    runs = {"ddp": settings(), "fsdp": settings(parallel="fsdp")}
+    return under_torchrun(tmp_path_factory.mktemp("four") / "runs.json", runs, num_workers=4)
+
+
 @pytest.mark.parametrize("name", ["ddp", "accumulated", "fsdp"])
 def test_two_workers_equal_one(alone, together, name):
     reports = together[1][name]
     assert len(values(reports)) == 6
     for metric in ("train_loss_bits", "grad_norm", "loss_bits", "excess_bits"):
         assert values(reports, metric) == pytest.approx(values(alone, metric), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_four_workers_equal_one(alone, four_together, name):
+    for metric in ("train_loss_bits", "grad_norm", "loss_bits", "excess_bits"):
+        expected = values(alone, metric)
+        assert values(four_together[name], metric) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_a_sharded_run_resumes_with_two_workers_and_with_one(alone, together):
