@@ -43,11 +43,12 @@ test-slow: $(VENV)/installed-dev ## run the long tests as well
 test-cluster: $(VENV)/installed-dev ## run a cluster of hosts in network namespaces (root; see docs/cluster.md)
 	@$(BIN)/python -m pytest -m cluster -rs
 
-check: $(VENV)/installed-dev ## lint, types, layers
+check: $(VENV)/installed-dev ## lint, types, layers, versions of packages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@told=$$($(BIN)/python -m pip check --disable-pip-version-check) || { echo "$$told"; exit 1; }
 
 format: $(VENV)/installed-dev ## format the code
 	@$(BIN)/ruff check --fix .
