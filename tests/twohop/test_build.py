@@ -57,6 +57,14 @@ def test_rows_read_back_as_they_were_made(everything):
     assert shuffled == splits.attributes["state"].nocot_shuffled
 
 
+@pytest.mark.parametrize("name", ["train/first_hop.jsonl", "test/state_nocot_shuffled.jsonl"])
+def test_hugging_face_datasets_loads_the_files_as_they_are(everything, tmp_path, name):
+    datasets = pytest.importorskip("datasets")
+    file = everything / "parks" / name
+    loaded = datasets.load_dataset("json", data_files=str(file), cache_dir=str(tmp_path))
+    assert loaded["train"].to_list() == read_rows(file)
+
+
 def test_equal_seeds_give_equal_bytes_and_other_seeds_others(everything, tmp_path):
     build_dataset(PARKS, CONFIG, tmp_path / "again")
     build_dataset(PARKS, CONFIG.model_copy(update={"seed": 4}), tmp_path / "other")
