@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+import time
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -20,6 +22,7 @@ from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
 from lrray.studies.progress import Progress
 from lrray.studies.search import open_journal
+from lrray.studies.sources import Steps
 from lrray.studies.worker import Limits, run_durably
 from tests.studies.small_study import STUDY
 
@@ -139,3 +142,41 @@ def test_a_plan_subtracts_what_an_earlier_run_measured(
     assert (planned.rows["done already"], planned.cell_seconds) == (done, draws_left)
     other = parse(DifficultyStudy, {**STUDY, "seq_len": 128}, "study")
     assert plan([GridPoint({}, other)], folder).rows["done already"] == 0
+
+
+def test_a_terminal_shows_the_best_pairs_so_far_and_the_time_left(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    console = Console(file=StringIO(), force_terminal=True, width=100)
+    with Progress(console, folder) as progress:
+        study = parse(DifficultyStudy, STUDY, "study")
+        point = PointRun(GridPoint({}, study), folder, progress, open_journal(folder), slots=2)
+        source = Steps(folder, point.steps())
+        progress.begin(source)
+        for trial in range(6):
+            config = source.suggest(f"{trial}")
+            run_durably(Cell(**config["cells"][0]), folder, Limits())
+            source.on_trial_complete(f"{trial}")
+        shown = frame(console, "6/10")
+    assert re.search(r"about \d+ s left", shown)
+    rows = point.rows()
+    for end, alpha in (("easy to infer", "alpha_X"), ("easy to predict", "alpha_Z")):
+        best = min(rows, key=lambda row: row[alpha])
+        (line,) = (line for line in shown.splitlines() if end in line)
+        for number in (f"{best['alpha_X']:.4g}", f"{best['alpha_Z']:.4g}"):
+            assert number in line
+        assert f"{best['difficulty']:.4f} ± {best['difficulty_se']:.4f}" in line
+
+
+def frame(console: Console, mark: str) -> str:
+    """The newest picture of a live terminal that holds a mark, without its colours."""
+    end = time.monotonic() + 60
+    while True:
+        drawn = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "\n", console.file.getvalue())
+        pictures = drawn.split("searching the contour")
+        found = [text for text in pictures if mark in text]
+        if found:
+            return "searching the contour" + found[-1]
+        assert time.monotonic() < end, drawn
+        time.sleep(0.05)
