@@ -197,6 +197,7 @@ def _execute(
     folder.write_json("provenance.json", provenance())
     announce(folder, request.points[0].study.tracking)
     (folder.path / "summary.json").unlink(missing_ok=True)
+    folder.forget_stop()
     runner = load_runner(request.kind)
     with Progress(console, folder) as progress:
         dashboard = start_ray(request.address)

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrray.errors import LrrayError
 from lrray.studies.folder import RunFolder
+from lrray.studies.kinds import load_kind
 from lrray.studies.parallel import TRIAL_CPU, Workers
 from lrray.studies.progress import Progress
 from lrray.studies.spec import Resources
@@ -25,6 +27,9 @@ from lrray.studies.worker import Limits, trial
 
 if TYPE_CHECKING:
     from lrray.studies.sources import CellSource
+
+GRACE_S = 20.0
+"""How long running cells may take to write their checkpoints when a study is stopped."""
 
 NODES_COME_MIN = 15.0
 """How long a cloud may take to start a node."""
@@ -248,6 +253,27 @@ def run_cells(
                 failure_config=tune.FailureConfig(max_failures=MAX_MOVES),
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except KeyboardInterrupt:
+            if spread.workers == 1:
+                _wait_for_checkpoints(source, folder, progress)
+            raise
     if source.broken is not None:
         raise source.broken
+
+
+def _wait_for_checkpoints(source: CellSource, folder: RunFolder, progress: Progress) -> None:
+    """Asks the running cells to stop and waits until those that can have done so."""
+    cells = [cell for own in source.running.values() for cell in own]
+    stopping = [cell for cell in cells if getattr(load_kind(cell.kind), "STOPS", False)]
+    if not stopping:
+        return
+    progress.phase("stopping: running cells write their checkpoints")
+    try:
+        folder.ask_to_stop()
+    except (OSError, LrrayError):  # a full disk or a lost storage: they end without
+        return
+    end = time.monotonic() + GRACE_S
+    while any(folder.is_running(cell.id) for cell in stopping) and time.monotonic() < end:
+        time.sleep(0.1)

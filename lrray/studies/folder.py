@@ -38,6 +38,9 @@ from lrray.studies.identity import Cell, digest
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
 """How a cell ended; ``stopped`` by a scheduler, because others were better."""
 
+STOP = "stop"
+"""File whose being there asks running cells to end."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -111,6 +114,26 @@ class RunFolder:
     def remove(self, name: str) -> None:
         """Removes one file if it is there."""
         (self.path / name).unlink(missing_ok=True)
+
+    def ask_to_stop(self) -> None:
+        """Asks all running cells to write their checkpoints and end."""
+        self.write_text(STOP, "")
+
+    def forget_stop(self) -> None:
+        """Lets cells run again."""
+        self.remove(STOP)
+
+    def asked_to_stop(self) -> bool:
+        """Whether running cells are to end."""
+        return (self.path / STOP).exists()
+
+    def is_running(self, cell_id: str) -> bool:
+        """Whether a worker has begun a cell and not yet ended it, in whatever way."""
+        try:
+            noted = json.loads((self.path / "attempts" / f"{cell_id}.json").read_bytes())
+            return bool(noted["running"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def append_metrics(self, cell_id: str, point: Mapping[str, float]) -> None:
         """Adds a point to a cell's curves."""

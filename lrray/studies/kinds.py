@@ -1,7 +1,8 @@
 """The kinds of study, by the ``kind:`` of a study file.
 
 A kind is a module that offers ``Study`` (its settings), ``CODE`` (the modules its results depend
-on) and ``run_cell(settings, context)``; it may offer ``check(studies, where, data_folder)`` for
+on) and ``run_cell(settings, context)``; it may offer ``STOPS``, true where its cells ask
+``context.should_stop``, ``check(studies, where, data_folder)`` for
 what takes heavy imports or files to check before any work, and ``SHOWN`` and ``LIVE``, the numbers
 of ended and of running cells on the terminal where there are many. A *runner* plans, runs and shows
 a study of that kind. Modules load when they are used, so that light cells stay light.
@@ -26,6 +27,10 @@ _KINDS = {
 """Kind -> its module and its runner."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A cell has ended early because ``should_stop`` said so; its checkpoint is there."""
+
+
 @dataclass(frozen=True)
 class CellContext:
     """What a running cell may use beside its settings."""
@@ -38,6 +43,9 @@ class CellContext:
     """A folder that all runs of the study share: what ``lrray data make`` wrote."""
     log: Callable[[Mapping[str, float]], None]
     """Adds a point to the cell's curves, e.g. ``{"step": 100, "loss_bits": 2.1}``."""
+    should_stop: Callable[[], bool] = lambda: False
+    """Whether the study is being stopped: a cell that asks then writes its checkpoint and raises
+    :class:`Stopped`. Only kinds with ``STOPS`` are asked to."""
 
 
 def known_kinds() -> list[str]:

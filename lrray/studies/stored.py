@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lrray.files import write_whole
-from lrray.studies.folder import RunFolder
+from lrray.studies.folder import STOP, RunFolder
 from lrray.studies.identity import digest
 from lrray.studies.rhythm import Rhythm
 from lrray.studies.snapshot import Snapshot
@@ -26,7 +26,7 @@ from lrray.studies.storage import StorageError, Store
 PUSH_S = 5.0
 """How often the checkpoint and the curves of a running cell are copied."""
 
-_AT_ONCE = ("study.yaml", "cells/", "failures/", "attempts/")
+_AT_ONCE = ("study.yaml", "cells/", "failures/", "attempts/", STOP)
 """What is in the storage as soon as it is written. By its study.yaml a run is found there."""
 
 _REQUESTS = 16
@@ -68,6 +68,20 @@ class StoredFolder(RunFolder):
         if changed or not (self.path / "metrics" / f"{cell_id}.jsonl").exists():
             self.regain(cell_id)
 
+    def asked_to_stop(self) -> bool:
+        """Whether running cells are to end, as far as the storage can be asked."""
+        try:
+            return self.store.get(STOP) is not None
+        except StorageError:
+            return False
+
+    def is_running(self, cell_id: str) -> bool:
+        """Whether a worker anywhere has begun a cell and not yet ended it."""
+        name = f"attempts/{cell_id}.json"
+        if not self._get(name):
+            super().remove(name)
+        return super().is_running(cell_id)
+
     def regain(self, cell_id: str) -> None:
         """Brings here the curves that other nodes have drawn."""
         self._get(f"metrics/{cell_id}.jsonl")
@@ -87,6 +101,10 @@ class StoredFolder(RunFolder):
         rhythm.start()
         try:
             yield
+        except KeyboardInterrupt:  # stopped, with a checkpoint to keep
+            rhythm.stop()
+            pusher.push(last=True)
+            raise
         finally:
             rhythm.stop()
         pusher.push(last=True)

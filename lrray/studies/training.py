@@ -30,7 +30,7 @@ from lrray.gssm import GSSM, GraphConfig
 from lrray.models.config import ModelConfig
 from lrray.studies.data import needed_data, task
 from lrray.studies.identity import digest
-from lrray.studies.kinds import CellContext
+from lrray.studies.kinds import CellContext, Stopped
 from lrray.studies.numbers import numbers_in
 from lrray.studies.spec import CellStudy
 from lrray.training.config import TrainConfig
@@ -43,6 +43,8 @@ SHOWN = ("excess_bits", "loss_bits", "bound_bits", "accuracy")
 
 LIVE = ("step", "train_loss_bits", "excess_bits", "tokens_per_s")
 """Numbers of a running cell on the terminal."""
+
+STOPS = True
 
 
 class MatchedPair(BaseModel):
@@ -186,7 +188,11 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
 
 
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
-    """Trains one model; returns its held-out loss, the bound and their difference, in bits."""
+    """Trains one model; returns its held-out loss, the bound and their difference, in bits.
+
+    Raises:
+        Stopped: it was asked to; a checkpoint of the step it had reached is there.
+    """
     # torch and transformers load only where a model is trained.
     from lrray.models.build import build_model
     from lrray.models.size import model_size
@@ -201,8 +207,10 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
         model, gssm, config, run_dir=context.checkpoint, dataset=dataset,
         cache_dir=context.shared / "bounds",
         report=lambda metrics: context.log(dict(numbers_in(metrics, "/"))),
+        should_stop=context.should_stop,
     )  # fmt: skip
-    assert trained.evaluation is not None  # a cell is only stopped by ending its process
+    if trained.evaluation is None:
+        raise Stopped
     size = model_size(model, config.seq_len)
     return {
         **dict(numbers_in(trained.evaluation.metrics(), "/")),

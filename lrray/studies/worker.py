@@ -28,6 +28,9 @@ from lrray.studies.tracking import tracked
 
 _ALONE = Workers()
 
+STOP_LOOK_S = 1.0
+"""How often a running cell that asks whether to stop is given a fresh answer."""
+
 WATCH_S = 0.5
 """How often the watchdog looks at the time and the memory of a running cell."""
 
@@ -59,8 +62,11 @@ def trial(config: Mapping[str, Any]) -> None:
     for data in config["cells"]:
         cell = Cell(**data)
         folder.prepare(cell.id, computes_here=spread.workers == 1)
-        with tracked(cell, folder):
-            run_durably(cell, folder, limits, spread, tell)
+        try:
+            with tracked(cell, folder):
+                run_durably(cell, folder, limits, spread, tell)
+        except KeyboardInterrupt:
+            return  # the driver that asked for it is about to end
         folder.leave(cell.id)
     tune.report({"cells_done": len(config["cells"])})
 
@@ -94,6 +100,9 @@ def run_durably(
             break
         except StorageError:
             raise  # no fault of the cell's: another worker will find its checkpoint
+        except KeyboardInterrupt:
+            attempts.stopped()
+            raise
         except WorkerLost:
             attempts.lost()
         except Exception as error:
@@ -117,7 +126,7 @@ def _compute(
         folder.regain(cell.id)
     else:
         with folder.lasting(cell.id):
-            result = call(cell, folder, folder.name, tell=tell)
+            result = call(cell, folder, folder.name, tell=tell, should_stop=_StopFlag(folder))
     for path, value in _numbers(result):
         if not math.isfinite(value):
             raise ValueError(f"the result's {path} is {value}: the computation diverged")
@@ -130,6 +139,7 @@ def call(
     study: str,
     silent: bool = False,
     tell: Callable[[Any], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Calls the kind's function; over a list of seeds it averages.
 
@@ -142,6 +152,10 @@ def call(
         study: name of the run, for metrics.
         silent: log nothing: this is not the first rank.
         tell: hears every logged point as well.
+        should_stop: whether the cell is to end early.
+
+    Raises:
+        Stopped: it did, and left a checkpoint.
     """
 
     def log(point: Mapping[str, float]) -> None:
@@ -156,6 +170,7 @@ def call(
         shared=folder.path / "shared",
         data=folder.path.parent / "data",
         log=log,
+        should_stop=should_stop,
     )
     run_cell = load_kind(cell.kind).run_cell
     seeds = cell.settings.get("seed")
@@ -248,6 +263,10 @@ class _Attempts:
         self.running, self.last_reason = False, reason
         self.write()
 
+    def stopped(self) -> None:
+        self.running = False
+        self.write()
+
     def failed(self) -> None:
         self.failures += 1
         self.running = False
@@ -259,6 +278,20 @@ class _Attempts:
 
     def forget(self) -> None:
         self.folder.remove(f"attempts/{self.cell_id}.json")
+
+
+class _StopFlag:
+    """Whether the study is being stopped, looked up now and then."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder, self._next, self._asked = folder, 0.0, False
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if now >= self._next:
+            self._asked = self._folder.asked_to_stop()
+            self._next = time.monotonic() + STOP_LOOK_S
+        return self._asked
 
 
 class _Watchdog:
