@@ -1,11 +1,16 @@
 """Experiments as a process of their own, for tests that kill one or start two workers.
 
-Reads a JSON file of experiments by name; the first worker prints every evaluation as a line.
+Reads a JSON file of experiments by name; the first worker prints every evaluation as a line. With
+two more words, a number of steps and of seconds, it kills itself that long after that many steps of
+pretraining and fine-tuning.
 """
 
+import itertools
 import json
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import torch
@@ -13,6 +18,7 @@ import torch
 from lrray.twohop.config import ExperimentConfig
 from lrray.twohop.experiment import run_experiment
 from lrray.twohop.facts import shipped_facts
+from lrray.twohop.learner import AnswerLearner
 
 SMALL = {
     "model": "tiny_world",
@@ -45,8 +51,24 @@ def run(settings, folder, log=lambda point: None, seed=1):
     return run_experiment(shipped_facts("parks"), config, seed, Path(folder), log)
 
 
+def die(num_steps, seconds):
+    """Kills this process that long after that many steps of any learner."""
+    step, begun = AnswerLearner.answer_step, itertools.count()
+
+    def counted(learner, rows, number):
+        if next(begun) == num_steps:
+            killing = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+            killing.daemon = True
+            killing.start()
+        return step(learner, rows, number)
+
+    AnswerLearner.answer_step = counted
+
+
 def main():
     torch.set_num_threads(1)
+    if len(sys.argv) > 2:
+        die(int(sys.argv[2]), float(sys.argv[3]))
     first = os.environ.get("RANK", "0") == "0"
     for name, (settings, folder) in json.loads(Path(sys.argv[1]).read_text()).items():
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -110,6 +111,23 @@ def test_a_killed_run_goes_on_bit_by_bit(alone, tmp_path, name, kill):
     assert after[0]["step"] > 0
     seen = {point["step"]: numbers(point) for point in [*before, *after]}
     assert [seen[step] for step in sorted(seen)] == alone[name]
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path):
+    settings = small(tiny_world={"steps": 40}, finetune={"epochs": 6})
+    whole = run(settings, tmp_path / "whole")
+    folder, rng = tmp_path / "killed", random.Random(0)
+    (tmp_path / "runs.json").write_text(json.dumps({"run": (settings, str(folder))}))
+    command = [sys.executable, "-m", "tests.twohop.run_experiments", str(tmp_path / "runs.json")]
+    # In pretraining; in fine-tuning after it was done again; in what is left of that.
+    for num_steps in (rng.randrange(40), 40 + rng.randrange(4), rng.randrange(2)):
+        moment = [str(num_steps), str(rng.uniform(0.0, 0.1))]
+        died = subprocess.run([*command, *moment], capture_output=True, text=True, timeout=300)
+        assert died.returncode == -signal.SIGKILL, died.stderr[-3000:]
+    assert run(settings, folder) == whole
+    tables = [SampleTable(tmp_path / name / "seed_1/samples.jsonl") for name in ("whole", "killed")]
+    assert tables[0].read() == tables[1].read()
 
 
 def test_nothing_but_samples_is_left_at_the_end(tmp_path):
