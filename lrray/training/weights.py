@@ -15,7 +15,11 @@ from lrray.training.saved import SavedTensors
 
 
 def load_trained(model: nn.Module, checkpoint: Path) -> nn.Module:
-    """Gives a model the weights of a checkpoint folder.
+    """Gives a model the weights of a checkpoint folder, for use after training.
+
+    Args:
+        model: as :func:`lrray.models.build.build_model` makes it from the run's settings.
+        checkpoint: ``TrainResult.checkpoint``, written by one worker or by several; checked first.
 
     Raises:
         LrrayError: the checkpoint is damaged or of another model.
