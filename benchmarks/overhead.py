@@ -5,9 +5,7 @@ The trivial cell squares a number, so whole-process time is all overhead.
 
 from __future__ import annotations
 
-import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -15,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.driver import Ran, run_study
 from benchmarks.table import row, show
 
 NUM_CELLS = 200
@@ -30,46 +29,29 @@ def measure() -> list[dict[str, Any]]:
     """All rows."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        few, few_s = _study(folder, "few", NUM_CELLS)
-        many, _ = _study(folder, "many", MANY)
-        resumed, resumed_s = _study(folder, "many", MANY, "--resume")
+        few, many = _study(folder, "few", NUM_CELLS), _study(folder, "many", MANY)
+        resumed = _study(folder, "many", MANY, "--resume")
         return [
-            row("trivial cell in a study", _per_cell_ms(few, NUM_CELLS), "ms", "<= 50",
+            row("trivial cell in a study", few.cell_ms, "ms", "<= 50",
                 f"{NUM_CELLS} cells, Ray running"),
-            row("trivial cell, Ray's start included", few_s / NUM_CELLS * 1e3, "ms"),
+            row("trivial cell, Ray's start included", few.command_s / NUM_CELLS * 1e3, "ms"),
             row("trivial plain Ray task", _ray_task_ms(), "ms", "", f"{NUM_CELLS} tasks"),
             row("trivial Optuna trial alone", _optuna_trial_ms(), "ms", "", "in memory, random"),
-            row("cell at 1,000 cells over cell at 200",
-                _per_cell_ms(many, MANY) / _per_cell_ms(few, NUM_CELLS), "x", "<= 1.5"),
-            row("resuming 1,000 finished cells", resumed["wall_seconds"], "s", "", "Ray running"),
-            row("the same, whole command", resumed_s, "s", "", "start of Python to table"),
-            row("driver memory at 1,000 cells", _driver_memory_gb(), "GB"),
+            row("cell at 1,000 cells over cell at 200", many.cell_ms / few.cell_ms, "x", "<= 1.5"),
+            row("resuming 1,000 finished cells", resumed.wall_s, "s", "", "Ray running"),
+            row("the same, whole command", resumed.command_s, "s", "", "start of Python to table"),
+            row("driver memory at 1,000 cells", many.memory_gb, "GB"),
             row("`lrray --help`", _help_s(), "s", "< 1"),
         ]  # fmt: skip
 
 
-def _study(folder: Path, name: str, cells: int, *options: str) -> tuple[dict[str, Any], float]:
-    """Runs a study as a command; returns its summary and the whole command's seconds."""
+def _study(folder: Path, name: str, cells: int, *options: str) -> Ran:
     study = {
         "kind": "function", "question": "What does a cell cost?", "hypothesis": "Little.",
         "function": "benchmarks.overhead:square",
         "grid": {"settings.x": {"start": 0, "stop": cells}},
     }  # fmt: skip
-    (folder / f"{name}.yaml").write_text(json.dumps(study))
-    command = [sys.executable, "-m", "lrray.study", str(folder / f"{name}.yaml")]
-    began = time.perf_counter()
-    subprocess.run(
-        [*command, "--out", str(folder / "out"), *options], check=True, stdout=subprocess.DEVNULL
-    )
-    seconds = time.perf_counter() - began
-    (path,) = (folder / "out" / name).glob("*/summary.json")
-    summary: dict[str, Any] = json.loads(path.read_text())
-    assert summary["done"] == cells
-    return summary, seconds
-
-
-def _per_cell_ms(summary: dict[str, Any], cells: int) -> float:
-    return float(summary["wall_seconds"]) / cells * 1e3
+    return run_study(folder, name, study, cells, *options)
 
 
 def _ray_task_ms() -> float:
@@ -92,11 +74,6 @@ def _optuna_trial_ms() -> float:
         f"print((time.perf_counter() - t) / {NUM_CELLS} * 1e3)"
     )
     return float(_python(code).splitlines()[-1])
-
-
-def _driver_memory_gb() -> float:
-    """Peak memory of the largest process that this one started: the drivers above."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
 
 
 def _help_s() -> float:

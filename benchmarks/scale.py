@@ -7,7 +7,6 @@ cells share trials; with one cell per trial the cost is that of longer cells.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,10 +14,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.driver import Ran, run_study
 from benchmarks.table import row, show
 
 FEW, MANY = 500, 10_000
@@ -37,14 +36,6 @@ for _ in range({nodes} - 1):
 print(">", cluster.address, flush=True)
 sys.stdin.read()
 cluster.shutdown()
-"""
-
-_STUDY = """
-import sys
-from lrray.studies import sources
-sources.BATCH_S = float(sys.argv.pop(1))
-from lrray.study import main
-main()
 """
 
 
@@ -69,7 +60,7 @@ def measure() -> list[dict[str, Any]]:
 def _on_cluster(folder: Path, address: str, where: str) -> list[dict[str, Any]]:
     folder.mkdir()
     few, many = run(folder, "few", FEW, address), run(folder, "many", MANY, address)
-    resumed = run(folder, "many", MANY, address, options=("--resume",))
+    resumed = run(folder, "many", MANY, address, "--resume")
     few_write_ms, many_write_ms = write_ms(few.run), write_ms(many.run)
     few_cells, many_cells = f"{where}, {FEW:,} cells", f"{where}, {MANY:,} cells"
     return [
@@ -95,44 +86,17 @@ def _alone(folder: Path, address: str, where: str) -> list[dict[str, Any]]:
     ]
 
 
-@dataclass(frozen=True)
-class Ran:
-    """One finished command."""
-
-    run: Path
-    num_cells: int
-    wall_s: float
-    """From the cells' begin to the summary, without Ray's start."""
-    memory_gb: float
-    """Most that the driver took."""
-
-    @property
-    def cell_ms(self) -> float:
-        """What a cell costs."""
-        return self.wall_s / self.num_cells * 1e3
-
-
 def run(
-    folder: Path, name: str, cells: int, address: str, batch_s: float = 1.0,
-    options: tuple[str, ...] = (),
-) -> Ran:  # fmt: skip
-    """Runs a study as a command of its own."""
+    folder: Path, name: str, cells: int, address: str, *options: str, batch_s: float = 1.0
+) -> Ran:
+    """Runs cells that take no time, four at once."""
     study = {
         "kind": "function", "question": "What does a cell cost?", "hypothesis": "Little.",
         "function": "benchmarks.scale:nothing",
         "grid": {"settings.x": {"start": 0, "stop": cells}},
         "resources": {"gpu": 1, "cpu": 0.5, "max_concurrent": 4},
     }  # fmt: skip
-    path = folder / f"{name}.yaml"
-    path.write_text(json.dumps(study))
-    command = [sys.executable, "-c", _STUDY, str(batch_s), str(path)]
-    command += ["--out", str(folder), "--address", address, *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    (summary,) = (folder / name).glob("*/summary.json")
-    seconds = json.loads(summary.read_text())["wall_seconds"]
-    return Ran(summary.parent, cells, seconds, usage.ru_maxrss * 1024 / 1e9)
+    return run_study(folder, name, study, cells, "--address", address, *options, batch_s=batch_s)
 
 
 def write_ms(run: Path) -> float:
