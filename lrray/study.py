@@ -195,7 +195,7 @@ def _execute(
     console.print(f"[bold]{request.points[0].study.question}[/bold]")
     folder.write_text("study.yaml", dump_yaml(request.resolved()))
     folder.write_json("provenance.json", provenance())
-    announce(folder, request.points[0].study.tracking)
+    announce(folder, request.points[0].study.tracking, request.given)
     (folder.path / "summary.json").unlink(missing_ok=True)
     folder.forget_stop()
     runner = load_runner(request.kind)

@@ -65,9 +65,19 @@ class TensorBoardSink:
 
 
 class WandbSink:
-    """A W&B run in ``wandb/``, whose id is the same whenever this run's cell is continued."""
+    """A W&B run in ``wandb/``, whose id is the same whenever this run's cell is continued.
 
-    def __init__(self, cell: Cell, folder: RunFolder, settings: Wandb, mode: WandbMode) -> None:
+    Args:
+        cell: that is followed.
+        folder: of the run.
+        settings: project and tags.
+        mode: whether to send it now.
+        study: the study's file or name; ``experiment_config_path`` in the run's configuration.
+    """
+
+    def __init__(
+        self, cell: Cell, folder: RunFolder, settings: Wandb, mode: WandbMode, study: str
+    ) -> None:
         import wandb
 
         # Said to the process first: W&B greets on stderr before it looks at a run's settings.
@@ -86,7 +96,11 @@ class WandbSink:
                 job_type=cell.kind,
                 name=cell_name(cell),
                 tags=list(settings.tags),
-                config={"cell": dict(cell.axes), **cell.settings},
+                config={
+                    "cell": dict(cell.axes),
+                    "experiment_config_path": study,
+                    **cell.settings,
+                },
                 settings=_quiet_settings(),
             )
         except Exception:

@@ -63,8 +63,15 @@ class Tracking(Settings):
         return self.wandb is not None or self.tensorboard
 
 
-def announce(folder: RunFolder, tracking: Tracking) -> None:
-    """Tells the workers what to track, the driver's ``WANDB_TAGS`` included."""
+class _Announced(Tracking):
+    """What the driver tells the workers."""
+
+    study: str = ""
+    """The study as it was given on the command line, a file or a shipped one's name."""
+
+
+def announce(folder: RunFolder, tracking: Tracking, study: str) -> None:
+    """Tells the workers what to track of which study, the driver's ``WANDB_TAGS`` included."""
     if not tracking.is_on:
         (folder.path / SETTINGS_FILE).unlink(missing_ok=True)
         return
@@ -73,7 +80,8 @@ def announce(folder: RunFolder, tracking: Tracking) -> None:
         tags = dict.fromkeys([*tracking.wandb.tags, *filter(None, given)])
         own = tracking.wandb.model_copy(update={"tags": tuple(tags)})
         tracking = tracking.model_copy(update={"wandb": own})
-    folder.write_json(SETTINGS_FILE, tracking.model_dump(mode="json"))
+    told = _Announced(**tracking.model_dump(), study=study)
+    folder.write_json(SETTINGS_FILE, told.model_dump(mode="json"))
 
 
 def closing_lines(folder: RunFolder) -> list[str]:
@@ -104,10 +112,10 @@ def tracked(cell: Cell, folder: RunFolder) -> Iterator[None]:
         follower.finish()
 
 
-def _announced(folder: RunFolder) -> Tracking | None:
+def _announced(folder: RunFolder) -> _Announced | None:
     try:
         text = (folder.path / SETTINGS_FILE).read_text()
-        return Tracking.model_validate(json.loads(text))
+        return _Announced.model_validate(json.loads(text))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -118,7 +126,7 @@ def _announced(folder: RunFolder) -> Tracking | None:
 class _Follower:
     """The thread that passes one cell's points and result on."""
 
-    def __init__(self, cell: Cell, folder: RunFolder, tracking: Tracking) -> None:
+    def __init__(self, cell: Cell, folder: RunFolder, tracking: _Announced) -> None:
         self.cell, self.folder, self.tracking = cell, folder, tracking
         self._sinks: list[Sink] = []
         self._ended = threading.Event()
@@ -152,12 +160,15 @@ class _Follower:
         if settings is None:
             return
         mode = "offline" if _out_of_reach(self.folder) else settings.mode
+        study = self.tracking.study
         if mode == "online":
-            if self._add("wandb", lambda: WandbSink(self.cell, self.folder, settings, "online")):
+            if self._add(
+                "wandb", lambda: WandbSink(self.cell, self.folder, settings, "online", study)
+            ):
                 return
             _mark_out_of_reach(self.folder)
             self._note("wandb: this cell is kept offline instead; see 'wandb sync'")
-        self._add("wandb", lambda: WandbSink(self.cell, self.folder, settings, "offline"))
+        self._add("wandb", lambda: WandbSink(self.cell, self.folder, settings, "offline", study))
 
     def _add(self, name: str, make: Callable[[], Sink]) -> bool:
         try:

@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
 
 
 def switch_on(folder: RunFolder, **tracking: object) -> None:
-    announce(folder, parse(Tracking, tracking, "study.yaml: tracking"))
+    announce(folder, parse(Tracking, tracking, "study.yaml: tracking"), "descend.yaml")
 
 
 def run_apart(
@@ -56,6 +56,7 @@ def test_a_cell_becomes_one_offline_run_with_its_settings_curves_and_result(fold
     assert found.tags == ("first", "second", "third")
     assert found.config["settings"] == {"rate": 0.1}
     assert found.config["cell"] == {"rate": 0.1, "seed": 3}
+    assert found.config["experiment_config_path"] == "descend.yaml"
     assert [point["_step"] for point in found.history] == list(range(STEPS))
     assert found.history[10]["loss_bits"] == 1 + 0.9**10
     assert found.summary["seed_squared"] == 9
