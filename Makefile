@@ -37,8 +37,10 @@ study: $(VENV)/installed ## run a study (STUDY=difficulty)
 test: $(VENV)/installed-dev ## run the tests (under 10 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n 2
 
+# Tests of faults and storages start clusters and count seconds: one at a time.
 test-slow: $(VENV)/installed-dev ## run the long tests as well
-	@$(BIN)/python -m pytest -m slow --durations=15
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --durations=15 --ignore tests/faults --ignore tests/storage
+	@$(BIN)/python -m pytest -m slow --durations=15 tests/faults tests/storage
 
 test-cluster: $(VENV)/installed-dev ## run a cluster of hosts in network namespaces (root; see docs/cluster.md)
 	@$(BIN)/python -m pytest -m cluster -rs
