@@ -1,8 +1,8 @@
 """A Ray cluster of several nodes on this machine, in a process of its own.
 
-``python -m tests.faults.cluster`` prints the address, then obeys lines on its input: ``add``
-starts a node of two CPUs, ``remove`` takes the newest one away without notice, ``metrics`` prints
-the URL of the head's Prometheus endpoint.
+``python -m tests.faults.cluster`` prints the address, then obeys lines on its input: ``add 1``
+starts a node of two CPUs that claims one GPU, ``remove`` takes the newest one away without notice,
+``metrics`` prints the URL of the head's Prometheus endpoint.
 """
 
 import os
@@ -26,8 +26,8 @@ class ClusterProcess:
         self._process.stdin.close()
         self._process.wait(timeout=60)
 
-    def add_node(self):
-        self._ask("add")
+    def add_node(self, num_gpus=0):
+        self._ask(f"add {num_gpus}")
 
     def remove_node(self):
         self._ask("remove")
@@ -57,8 +57,8 @@ def main():
     print(">", cluster.address, flush=True)
     for line in sys.stdin:
         answer = "done"
-        if line.strip() == "add":
-            nodes.append(cluster.add_node(num_cpus=2))
+        if line.startswith("add"):
+            nodes.append(cluster.add_node(num_cpus=2, num_gpus=int(line.split()[1])))
             cluster.wait_for_nodes()
         elif line.strip() == "remove":
             cluster.remove_node(nodes.pop(), allow_graceful=False)

@@ -50,6 +50,21 @@ def test_a_cell_waits_for_a_node_that_is_started_on_demand(tmp_path, own_cluster
     assert [cell["state"] for cell in cells(only_run(tmp_path / "out"))] == ["done"]
 
 
+def test_gpu_workers_of_a_cell_are_not_spread_over_nodes(tmp_path, own_cluster, monkeypatch):
+    """Two nodes with a GPU each have no room for a cell of two workers with one each."""
+    monkeypatch.setattr(driver, "address", own_cluster.address)
+    for _ in range(2):
+        own_cluster.add_node(num_gpus=1)
+    resources = {"cpu": 0.5, "gpu": 1, "workers": 2}
+    study = write_study(tmp_path, "raises", {"settings.i": [1]}, resources=resources)
+    code, output = finish(study, tmp_path / "out")
+    assert code == 2
+    assert (
+        "a cell needs 2 x 0.5 CPU and 1 GPU on one node but the cluster has 6 CPU and 2 GPU"
+    ) in output
+    assert cells(only_run(tmp_path / "out")) == []
+
+
 def until_it_runs(out):
     """Waits for a driver that has begun, and a moment in which it could refuse the cell."""
     wait_for(lambda: list(out.glob("faulty/*/provenance.json")), within_s=120)
