@@ -19,6 +19,7 @@ from lrray.reports.twohop_numbers import (
     cells_of,
     known_threshold,
 )
+from lrray.reports.twohop_texts import texts_section
 from lrray.statistics import Summary
 
 _HOW = (
@@ -93,6 +94,7 @@ def sections(run: Run) -> list[Section]:
         Section("By kind of answer", _CATEGORIES, (_by_category(findings),)),
         Section("Learning curves", pictures=(curves,)),
         Section("Checks", _checks_text(cells), (_by_dataset(cells),)),
+        *texts_section(run, cells[0].records[0]["id"]),
     ]
 
 

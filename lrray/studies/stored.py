@@ -95,7 +95,10 @@ class StoredFolder(RunFolder):
 
     @contextmanager
     def lasting(self, cell_id: str) -> Iterator[None]:
-        """Within it, the cell's checkpoint and curves are copied now and then, and at the end."""
+        """Within it, the cell's checkpoint and curves are copied now and then, and at the end.
+
+        Then the texts that it has generated are copied as well.
+        """
         pusher = _Pusher(self, cell_id)
         rhythm = Rhythm(pusher.push, PUSH_S)
         rhythm.start()
@@ -108,6 +111,10 @@ class StoredFolder(RunFolder):
         finally:
             rhythm.stop()
         pusher.push(last=True)
+        self.send(str(path.relative_to(self.path)) for path in self._texts(cell_id))
+
+    def _texts(self, cell_id: str) -> list[Path]:
+        return list(self.path.glob(f"samples/{cell_id}*.jsonl"))
 
     def leave(self, cell_id: str) -> None:
         """Copies what tracking wrote for an ended cell, and frees the space it took here."""
@@ -124,6 +131,8 @@ class StoredFolder(RunFolder):
         Snapshot(self.store, self.path, cell_id).clear()
         for name in ("cells/{}.json", "metrics/{}.jsonl", "attempts/{}.json"):
             super().remove(name.format(cell_id))
+        for path in self._texts(cell_id):
+            path.unlink()
 
     def receive(self, cell_ids: Iterable[str]) -> None:
         """Brings the records of ended cells here."""

@@ -14,6 +14,7 @@ One cell is one dataset, seed and model. See ``docs/twohop.md``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -91,10 +92,24 @@ class Study(CellStudy, ExperimentConfig):
 
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
     """Runs one experiment; every worker of the cell calls it."""
+    from lrray.training.distributed import join_workers
     from lrray.twohop.experiment import run_experiment
 
-    given, dataset = settings["facts"], settings["dataset"]
+    given, dataset, seed = settings["facts"], settings["dataset"], settings["seed"]
     facts = shipped_facts(dataset) if given is None else Facts.model_validate(given)
     names = ExperimentConfig.model_fields
     config = ExperimentConfig.model_validate({name: settings[name] for name in names})
-    return run_experiment(facts, config, settings["seed"], context.checkpoint, context.log)
+    result = run_experiment(facts, config, seed, context.checkpoint, context.log)
+    if join_workers(config.finetune.device).is_first:
+        _keep_texts(context.checkpoint / f"seed_{seed}" / "samples.jsonl", context)
+    return result
+
+
+def _keep_texts(table: Path, context: CellContext) -> None:
+    """Moves the generated texts from the checkpoint, which nobody reads, to the run's results."""
+    run = context.shared.parent
+    # Below the cell's own name is a seed's, where the cell repeats several.
+    name = "_".join(context.checkpoint.relative_to(run / "checkpoints").parts)
+    kept = run / "samples" / f"{name}.jsonl"
+    kept.parent.mkdir(exist_ok=True)
+    table.replace(kept)

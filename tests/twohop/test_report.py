@@ -1,6 +1,7 @@
 """The report of two-hop cells, from a results folder written here."""
 
 import csv
+import json
 
 import pytest
 
@@ -162,3 +163,41 @@ def test_measured_numbers_of_the_tables_come_with_their_errors_and_n(make_run):
         assert rows["gap_by_attribute"][f"{column}_n"] == "2"
     assert rows["gap_by_category"]["p (seeds)"] == "0.5"
     assert rows["gap_by_category"]["95 %"] == "-0.77 to 1.77"
+
+
+def test_the_first_texts_of_the_end_are_shown(make_run):
+    run = make_run(result([0.5, 0.7]))
+    (record,) = run.records()
+    assert "Texts" not in [section.title for section in sections(run)]
+    row = {"question": "Which?", "answer": "Utah", "text": "It is\nZion. <b>", "strict": False}
+    rows = [
+        {**row, "split": split, "epoch": epoch, "person": str(i)}
+        for epoch in (0, 20)
+        for split in ("cot", "nocot")
+        for i in range(3)
+    ]
+    rows[-3]["strict"] = True
+    table = run.path / "samples" / f"{record['id']}.jsonl"
+    table.parent.mkdir()
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shown = sections(run)[-1].tables[0].rows
+    assert [row["asked for"] for row in shown] == ["both, at once"] * 2 + ["both, reasoning"] * 2
+    assert [row["right"] for row in shown] == [True, False, False, False]
+    assert shown[0]["text"] == "It is Zion. <b>"
+    page, *_ = write_report(run.path)
+    assert "It is Zion. &lt;b&gt;" in page.read_text()
+
+
+@pytest.mark.parametrize("harm", ["cut", "link"])
+def test_texts_that_are_damaged_or_lie_outside_are_not_shown(make_run, tmp_path, harm):
+    run = make_run(result([0.5, 0.7]))
+    (record,) = run.records()
+    outside = tmp_path / "outside.jsonl"
+    outside.write_text('{"epoch": 0, "split": ' + ('"cot"}' if harm == "link" else ""))
+    table = run.path / "samples" / f"{record['id']}.jsonl"
+    table.parent.mkdir()
+    if harm == "link":
+        table.symlink_to(outside)
+    else:
+        outside.rename(table)
+    assert "Texts" not in [section.title for section in sections(run)]

@@ -7,6 +7,7 @@ import pytest
 
 from lrray.config import dump_yaml
 from lrray.reports.run import Run
+from lrray.twohop.samples import SampleTable
 from tests.studies.small_study import environment, run
 from tests.twohop.run_experiments import small
 
@@ -32,6 +33,9 @@ def test_two_workers_give_what_one_gives_and_a_report(tmp_path):
     assert [point["step"] for point in one.metrics(cell["id"])] == [0, 1, 2, 3]
     for alone, shared in zip(one.metrics(cell["id"]), two.metrics(cell["id"]), strict=True):
         assert shared == pytest.approx(alone, rel=1e-4, abs=1e-5)
+    texts = [SampleTable(run.path / f"samples/{cell['id']}.jsonl").read() for run in (one, two)]
+    assert {row["epoch"] for row in texts[0]} == {0, 1, 2, 3}
+    assert len(texts[0]) == len(texts[1])
     (two.path / "report.html").unlink()
     report = [sys.executable, "-c", "from lrray.cli import main; main()", "report", str(two.path)]
     ended = subprocess.run(report, env=environment(), capture_output=True, text=True, timeout=600)

@@ -6,12 +6,18 @@ import logging
 import pytest
 
 from lrray.errors import LrrayError
+from lrray.studies.courier import Courier
+from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.grid import expand
 from lrray.studies.grid_cells import make_cell
-from lrray.studies.kinds import load_kind
+from lrray.studies.kinds import CellContext, load_kind
 from lrray.studies.spec import read_study
+from lrray.studies.storage import open_store
+from lrray.studies.stored import StoredFolder
 from lrray.studies.twohop import Study
+from lrray.studies.worker import Limits, run_durably
 from lrray.twohop.config import FinetuneConfig
+from lrray.twohop.samples import SampleTable
 from tests.twohop.run_experiments import small
 
 ABOUT = {"kind": "twohop", "question": "Q?", "hypothesis": "H."}
@@ -103,9 +109,34 @@ def test_a_facts_file_travels_with_its_cell(tmp_path, make_facts):
 
 
 def load_context(folder):
-    from types import SimpleNamespace
+    return CellContext(folder / "checkpoints/cell", folder / "shared", folder, lambda point: None)
 
-    return SimpleNamespace(checkpoint=folder, log=lambda point: None)
+
+def one_cell(*seeds):
+    data = {**ABOUT, **small(finetune={"epochs": 0}), "dataset": "parks"}
+    (point,) = expand(data, Study, "study.yaml")
+    return make_cell(point.study, {}, seeds)
+
+
+def test_texts_of_a_cell_that_repeats_seeds_lie_side_by_side(tmp_path):
+    cell = one_cell(1, 2)
+    run_durably(cell, RunFolder(tmp_path), Limits())
+    names = {path.name for path in tmp_path.glob("samples/*")}
+    assert names == {f"{cell.id}_seed_1.jsonl", f"{cell.id}_seed_2.jsonl"}
+
+
+def test_generated_texts_come_home_from_a_storage(tmp_path):
+    cell, store = one_cell(), open_store(str(tmp_path / "storage")).below("study/run")
+    there, here = (StoredFolder(tmp_path / name / "study/run", store) for name in ("node", "home"))
+    for folder in (there, here):
+        folder.path.mkdir(parents=True)
+    there.prepare(cell.id)
+    assert run_durably(cell, there, Limits())["state"] == DONE
+    there.leave(cell.id)
+    assert not list(there.path.rglob("*.jsonl"))
+    Courier(here).bring()
+    rows = SampleTable(here.path / "samples" / f"{cell.id}.jsonl").read()
+    assert {row["split"] for row in rows} == {"first_hop", "nocot", "cot", "second_hop"}
 
 
 def test_keys_of_trl_and_accelerate_map(caplog):
