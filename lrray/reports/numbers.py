@@ -9,6 +9,9 @@ from lrray.statistics import Summary
 _PLAIN_DIGITS = 5
 """Significant digits of a number that has no standard error."""
 
+_ROUNDING = 1e-13
+"""Errors of equal values, relative to these, come from adding them up in floating point."""
+
 
 def plain(value: float) -> str:
     """A number alone."""
@@ -22,7 +25,7 @@ def rounded(mean: float, error: float | None) -> tuple[str, str]:
     """
     if error is None or not math.isfinite(error):
         return plain(mean), ""
-    if error <= 0:
+    if error <= _ROUNDING * abs(mean):
         return plain(mean), "0"
     exponent = math.floor(math.log10(error))
     large = max(abs(mean), error)

@@ -15,6 +15,8 @@ _ASKED = {
     "cot": "both, reasoning",
 }
 
+_KEYS = {"epoch", "split", "question", "answer", "text", "strict"}
+
 _SHOWN = 2
 """Texts of each way to ask."""
 
@@ -57,6 +59,7 @@ def _read(run: Run, cell_id: str) -> list[dict[str, Any]]:
         return []
     try:
         with path.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
+            samples = [json.loads(line) for line in lines]
     except ValueError:
         return []
+    return [s for s in samples if isinstance(s, dict) and s.keys() >= _KEYS]

@@ -188,12 +188,13 @@ def test_the_first_texts_of_the_end_are_shown(make_run):
     assert "It is Zion. &lt;b&gt;" in page.read_text()
 
 
-@pytest.mark.parametrize("harm", ["cut", "link"])
+@pytest.mark.parametrize("harm", ["cut", "link", "other"])
 def test_texts_that_are_damaged_or_lie_outside_are_not_shown(make_run, tmp_path, harm):
     run = make_run(result([0.5, 0.7]))
     (record,) = run.records()
     outside = tmp_path / "outside.jsonl"
-    outside.write_text('{"epoch": 0, "split": ' + ('"cot"}' if harm == "link" else ""))
+    text = {"cut": '{"epoch": 0, "split": ', "link": '{"epoch": 0, "split": "cot"}', "other": "[0]"}
+    outside.write_text(text[harm])
     table = run.path / "samples" / f"{record['id']}.jsonl"
     table.parent.mkdir()
     if harm == "link":
