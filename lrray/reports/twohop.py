@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from lrray.reports import grid
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
@@ -35,7 +36,9 @@ _HOW = (
 
 
 def answer(run: Run) -> str:
-    """The gap and the accuracies, averaged over attributes."""
+    """The gap and the accuracies, averaged over attributes; of a search the best trial."""
+    if run.settings.get("search"):
+        return grid.answer(run)
     findings = _findings(cells_of(run))
     if not findings:
         return "No cell has finished yet."
@@ -72,7 +75,12 @@ def _percent(share: Summary) -> str:
 
 
 def sections(run: Run) -> list[Section]:
-    """Gaps by attribute and category, datasets, learning curves."""
+    """Gaps by attribute and category, datasets, learning curves; of a search all trials.
+
+    A trial's cell repeats seeds, and keeps of them the mean of each number.
+    """
+    if run.settings.get("search"):
+        return grid.sections(run)
     cells = cells_of(run)
     findings = _findings(cells)
     if not findings:

@@ -202,3 +202,23 @@ def test_texts_that_are_damaged_or_lie_outside_are_not_shown(make_run, tmp_path,
     else:
         outside.rename(table)
     assert "Texts" not in [section.title for section in sections(run)]
+
+
+def test_of_a_search_the_best_trial_is_told(tmp_path):
+    folder = RunFolder.create(tmp_path, "rates")
+    folder.write_text(
+        "study.yaml",
+        "kind: twohop\nquestion: Q?\nhypothesis: H.\n"
+        "search_space: {finetune.learning_rate: {distribution: log_uniform, low: 0.1, high: 10}}\n"
+        "search: {sampler: tpe, num_trials: 2, metric: gap_2hop, mode: max, seeds: 2}\n",
+    )
+    for rate, gap in ((0.3, 0.25), (1.0, 0.75)):
+        axes = {"finetune.learning_rate": rate}
+        cell = Cell(
+            "twohop", {"dataset": "parks", "facts": None, "seed": [0, 1], **axes}, axes, "0"
+        )
+        found = {"gap_2hop": gap, "gap_2hop_se": 0.1, "num_seeds": 2}
+        folder.save_cell(cell, {**found, "per_seed": {"gap_2hop": [gap - 0.1, gap + 0.1]}}, 1.0)
+    page, *_ = write_report(folder.path)
+    assert "0.75" in answer(Run(folder.path))
+    assert "learning_rate" in page.read_text()
