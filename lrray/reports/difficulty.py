@@ -81,9 +81,9 @@ def _trials(run: Run) -> pd.DataFrame:
 
 
 def _contour_text(summary: Mapping[str, Any]) -> str:
-    target = summary["target"]
+    target, draws = summary["target"], summary["seeds_per_trial"]
     return (
-        f"{summary['trials']} trials, each over {summary['seeds_per_trial']} kernel draws, were "
+        f"{summary['trials']} trials, each over {draws} kernel draw{'s' * (draws != 1)}, were "
         f"placed where they tell most about the line {target['metric']} = {target['value']:g}."
     )
 
