@@ -34,6 +34,9 @@ _HOW = (
     "alone), or has not learnt every first hop, a gap of zero says nothing."
 )
 
+_MAX_TOLD = 8
+"""Settings whose gaps the answer spells out."""
+
 
 def answer(run: Run) -> str:
     """The gap and the accuracies, averaged over attributes; of a search the best trial."""
@@ -59,8 +62,19 @@ def answer(run: Run) -> str:
         f"Over {len(findings)} attributes and {seeds} the gap is {cell_text(gap)} nats per "
         f"token{doubt}, and positive beyond chance for {significant} of the attributes; right are "
         f"{cot} of answers after reasoning and {nocot} at once, where another person's answer is "
-        f"right in {chance} and the commonest one in {commonest}."
+        f"right in {chance} and the commonest one in {commonest}.{_by_setting(findings)}"
     )
+
+
+def _by_setting(findings: Sequence[Finding]) -> str:
+    """The gap of each setting, where the study has a few; one number would average them away."""
+    settings: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        settings[finding.cells.setting].append(finding)
+    if not 1 < len(settings) <= _MAX_TOLD:
+        return ""
+    told = [f"{name} {cell_text(average_gap(own)[0])}" for name, own in settings.items()]
+    return f" The gap by setting: {', '.join(told)}."
 
 
 def _interval(value: Summary) -> str | None:

@@ -30,9 +30,9 @@ _CHANCES = (
 
 
 def gaps_figure(findings: Sequence[Finding]) -> Figure:
-    """Every attribute's gap, those of a category together."""
-    ordered = sorted(findings, key=lambda finding: (finding.category, finding.gap.mean))
-    categories = list(dict.fromkeys(finding.category for finding in ordered))
+    """Every attribute's gap, those of a setting and a category together."""
+    ordered = sorted(findings, key=lambda f: (f.cells.setting, f.category, f.gap.mean))
+    categories = sorted({finding.category for finding in ordered})
     with figure(7.0, 1.2 + 0.2 * len(ordered)) as drawn:
         axes = drawn.subplots()
         axes.axvline(0, color="black", lw=0.8)
@@ -42,7 +42,10 @@ def gaps_figure(findings: Sequence[Finding]) -> Figure:
             if gap.n > 1:
                 axes.plot([gap.low, gap.high], [row, row], color=color, lw=1.5)
             axes.plot(gap.mean, row, "o", color=color, ms=4)
-        names = [f"{f.category}: {f.cells.dataset} {f.attribute}" for f in ordered]
+        names = [
+            f"{f.category}: {f.cells.dataset} {f.attribute} {f.cells.setting}".rstrip()
+            for f in ordered
+        ]
         axes.set_yticks(range(len(ordered)), names, fontsize=7)
         axes.set_xlabel("gap: shuffled minus true loss [nats/token]")
     return drawn

@@ -8,6 +8,7 @@ import pytest
 from lrray.reports.report import write_report
 from lrray.reports.run import Run
 from lrray.reports.twohop import answer, sections
+from lrray.reports.twohop_figures import gaps_figure
 from lrray.reports.twohop_numbers import average_gap, cells_of
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
@@ -202,6 +203,24 @@ def test_texts_that_are_damaged_or_lie_outside_are_not_shown(make_run, tmp_path,
     else:
         outside.rename(table)
     assert "Texts" not in [section.title for section in sections(run)]
+
+
+def test_settings_are_told_apart_in_answer_and_picture(tmp_path):
+    folder = RunFolder.create(tmp_path, "tasks")
+    folder.write_text("study.yaml", "kind: twohop\nquestion: Q?\nhypothesis: H.\n")
+    for task, gap in (("apart", 0.0), ("together", 1.0)):
+        for seed in range(2):
+            axes = {"task": task, "seed": seed}
+            settings = {"dataset": "parks", "facts": None, **axes}
+            found = result([gap + seed / 10])
+            folder.save_cell(Cell("twohop", settings, axes, "0"), found, 1.0)
+    run = Run(folder.path)
+    told = "The gap by setting: task=apart 0.050 ± 0.050, task=together 1.050 ± 0.050."
+    assert answer(run).endswith(told)
+    (axes,) = gaps_figure([finding for cells in cells_of(run) for finding in cells.findings]).axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == [
+        "region: parks state task=apart", "region: parks state task=together"
+    ]  # fmt: skip
 
 
 def test_of_a_search_the_best_trial_is_told(tmp_path):
