@@ -13,6 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,15 +266,14 @@ def run_cells(
 
 def _wait_for_checkpoints(source: CellSource, folder: RunFolder, progress: Progress) -> None:
     """Asks the running cells to stop and waits until those that can have done so."""
-    cells = [cell for own in source.running.values() for cell in own]
-    stopping = [cell for cell in cells if getattr(load_kind(cell.kind), "STOPS", False)]
+    stopping = [
+        cell for cell in source.running_cells if getattr(load_kind(cell.kind), "STOPS", False)
+    ]
     if not stopping:
         return
     progress.phase("stopping: running cells write their checkpoints")
-    try:
-        folder.ask_to_stop()
-    except (OSError, LrrayError):  # a full disk or a lost storage: they end without
-        return
     end = time.monotonic() + GRACE_S
-    while any(folder.is_running(cell.id) for cell in stopping) and time.monotonic() < end:
-        time.sleep(0.1)
+    with suppress(OSError, LrrayError):  # a full disk or a lost storage: they end without
+        folder.ask_to_stop()
+        while any(folder.is_running(cell.id) for cell in stopping) and time.monotonic() < end:
+            time.sleep(0.1)

@@ -16,7 +16,6 @@ from rich.progress import Progress as Bar
 
 from lrray.studies.folder import RunFolder
 from lrray.studies.gauges import show_counts
-from lrray.studies.identity import Cell
 from lrray.studies.rhythm import Rhythm
 from lrray.studies.running import RunningCells
 
@@ -119,7 +118,7 @@ class Progress:
         """Follows a source of cells from now on."""
         self._source = source
         if self._folder is not None:
-            self._cells = RunningCells(self._folder, lambda: _running(source), self._numbers)
+            self._cells = RunningCells(self._folder, lambda: source.running_cells, self._numbers)
         source.changed = self.update
         self.update()
 
@@ -132,7 +131,7 @@ class Progress:
 
     def _show(self, source: CellSource) -> None:
         ended = self._ended() - self._base
-        total = ended + len(_running(source)) + source.num_left
+        total = ended + len(source.running_cells) + source.num_left
         if not total:  # between two phases, or in one without cells
             return
         note = self._note(source, ended, total)
@@ -159,7 +158,7 @@ class Progress:
         if self._folder is None or (now - self._last_status < STATUS_S and ended < total):
             return
         self._last_status = now
-        running = [{"id": cell.id, "axes": dict(cell.axes)} for cell in _running(source)]
+        running = [{"id": cell.id, "axes": dict(cell.axes)} for cell in source.running_cells]
         status = {
             "phase": self._phase, "ended": ended, "total": total, "done": source.num_done,
             "failed": source.num_failed, "running": running, "updated_at": now,
@@ -177,10 +176,6 @@ class Progress:
         if ended >= 2:
             notes.append(f"about {duration(elapsed / ended * (total - ended))} left")
         return ", ".join(notes)
-
-
-def _running(source: CellSource) -> list[Cell]:
-    return [cell for cells in list(source.running.values()) for cell in cells]
 
 
 def duration(seconds: float) -> str:

@@ -38,6 +38,11 @@ class CellSource(Searcher):
         """Called after every change of the counts."""
 
     @property
+    def running_cells(self) -> list[Cell]:
+        """Cells that are handed out and have not ended."""
+        return [cell for cells in list(self.running.values()) for cell in cells]
+
+    @property
     def num_left(self) -> int:
         """Cells not yet handed out."""
         raise NotImplementedError
