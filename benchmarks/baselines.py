@@ -1,7 +1,7 @@
 """Straightforward NumPy versions of sampling and likelihood.
 
 They are what the compiled core is measured against, and oracles of its tests: nothing of
-:mod:`lrray.gssm.sampling` and :mod:`lrray.gssm.likelihood` is used here.
+:mod:`lrray.gssm.sampling` and :mod:`lrray.gssm.forward` is used here.
 
 Axis letters: n sequence, s old and t new joint latent state, v token.
 """

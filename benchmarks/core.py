@@ -85,15 +85,17 @@ def _sampling_rows() -> list[dict[str, Any]]:
 def _likelihood_rows() -> list[dict[str, Any]]:
     gssm = graph(4, 4, 32)
     tokens = gssm.sample(128, 256)
-    ours, one_thread, single, dense = best_rates(
+    ours, one_thread, alone, single, dense = best_rates(
         (tokens.size, lambda: gssm.nll(tokens)),
         (tokens[:64].size, lambda: gssm.nll(tokens[:64], num_threads=1)),
+        (tokens[0].size, lambda: gssm.nll(tokens[:1])),
         (tokens.size, lambda: gssm.nll(tokens, dtype="float32")),
         (8 * 16, lambda: dense_nll(gssm, tokens[:8, :16])),
     )
     return [
         row("likelihood 4x4: speed", ours, "tokens/s", ">= 500,000", f"float64, {_threads()}"),
         row("likelihood 4x4: speed, 1 thread", one_thread, "tokens/s"),
+        row("likelihood 4x4: speed of one sequence alone", alone, "tokens/s"),
         row("likelihood 4x4: speed in float32", single, "tokens/s", "", _threads()),
         row("likelihood 4x4: over dense log-sum-exp", ours / dense, "x", ">= 200",
             f"dense: {dense:,.0f} tokens/s"),
@@ -105,14 +107,16 @@ def _shape_rows(
 ) -> list[dict[str, Any]]:
     gssm = graph(latents, states, vocabulary)
     tokens = gssm.sample(num_sequences, seq_len)
-    sampling, likelihood = best_rates(
+    sampling, likelihood, alone = best_rates(
         (256 * 2048, lambda: gssm.sample(256, 2048)),
         (tokens.size, lambda: gssm.nll(tokens)),
+        (tokens[0].size, lambda: gssm.nll(tokens[:1])),
     )
     name, note = f"{latents}x{states}", f"{states**latents:,} joint states, {vocabulary} tokens"
     return [
         row(f"sampling {name}: speed", sampling, "tokens/s", "", note),
         row(f"likelihood {name}: speed", likelihood, "tokens/s", "", note),
+        row(f"likelihood {name}: speed of one sequence alone", alone, "tokens/s", "", note),
     ]
 
 

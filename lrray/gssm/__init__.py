@@ -13,4 +13,5 @@ def compile_kernels() -> None:
         {"name": "X", "state_dim": 2, "alpha": 0.5, "parents": ["Z1"], "observed": True},
     ]
     gssm = GSSM.from_config({"nodes": nodes}, seed=0)
-    gssm.nll(gssm.sample(2, 4))
+    for num_sequences in (1, 32):  # scored one by one, and side by side
+        gssm.nll(gssm.sample(num_sequences, 4), num_threads=1)

@@ -14,8 +14,12 @@ from hypothesis import strategies as st
 
 from benchmarks.baselines import dense_nll
 from lrray.gssm import GSSM
+from lrray.gssm.likelihood import FEW_SEQUENCES
 from tests.gssm.graphs import KINDS, build, independent_latents, node, token
 from tests.gssm.oracles import likelihood
+
+MANY = FEW_SEQUENCES + 7
+"""Sequences that one thread scores side by side, not one by one; the last lanes idle."""
 
 STEPS_THAT_CAN_BE_ENUMERATED = {12: 2, 16: 2, 32: 2, 64: 2}
 
@@ -39,8 +43,10 @@ def test_likelihoods_of_all_sequences_sum_to_one(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nll_equals_a_dense_forward_pass_on_long_sequences(kind: str) -> None:
     gssm = build(kind)
-    tokens = gssm.sample(3, 60)
-    np.testing.assert_allclose(gssm.nll(tokens), dense_nll(gssm, tokens), rtol=1e-9)
+    tokens = gssm.sample(MANY, 60)
+    expected = dense_nll(gssm, tokens)
+    np.testing.assert_allclose(gssm.nll(tokens, num_threads=1), expected, rtol=1e-9)
+    np.testing.assert_allclose(gssm.nll(tokens[:2], num_threads=1), expected[:2], rtol=1e-9)
 
 
 @pytest.mark.parametrize(("latents", "states"), [(4, 4), (2, 16), (6, 2), (1, 64), (3, 5), (2, 9)])
@@ -48,8 +54,11 @@ def test_nll_equals_a_dense_forward_pass_on_graphs_of_the_published_shape(
     latents: int, states: int
 ) -> None:
     gssm = independent_latents(latents, states, tokens=32)
-    tokens = gssm.sample(2, 20)
-    np.testing.assert_allclose(gssm.nll(tokens), dense_nll(gssm, tokens), rtol=1e-9)
+    tokens = gssm.sample(MANY, 20)
+    nll = gssm.nll(tokens, num_threads=1)
+    np.testing.assert_allclose(nll, dense_nll(gssm, tokens), rtol=1e-9)
+    alone = [gssm.nll(tokens[i : i + 1], num_threads=1)[0] for i in range(MANY)]
+    np.testing.assert_array_equal(nll, alone)
 
 
 def test_nll_of_a_hand_computed_example() -> None:
@@ -83,7 +92,7 @@ def test_per_token_nll_depends_on_the_past_only() -> None:
     np.testing.assert_array_equal(gssm.nll(tokens[:, :11], per_token=True), whole[:, :10])
 
 
-@pytest.mark.parametrize("kind", ["diamond", "twelve states", "sixteen states under two"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_sequences", [1, 2, 15, 17, 33, 70])
 def test_a_sequence_scores_the_same_alone_and_in_any_batch(kind: str, num_sequences: int) -> None:
     gssm = build(kind)
