@@ -72,14 +72,26 @@ def _difference(compared: list[Comparison]) -> str:
     head = f"Excess loss of {first} minus that of {second}"
     if len(compared) <= MAX_TOLD:
         return f"{head}: {'; '.join(one.in_words for one in compared)}."
-    means = [one.result.difference for one in compared]
-    below = sum(difference.high < 0 for difference in means)
-    above = sum(difference.low > 0 for difference in means)
     extremes = sorted(compared, key=lambda one: one.result.difference.mean)
     return (
-        f"{head}: of {len(compared)} settings the 95 % interval lies below 0 in {below}, above 0 "
-        f"in {above}; from {extremes[0].in_words} to {extremes[-1].in_words}."
+        f"{head}: {_where_it_holds(compared)}; from {extremes[0].in_words} to "
+        f"{extremes[-1].in_words}."
     )
+
+
+def _where_it_holds(compared: list[Comparison]) -> str:
+    """In how many settings the interval lies below 0, and in which it does not."""
+    below = [one for one in compared if one.result.difference.high < 0]
+    count = f"the 95 % interval lies below 0 in {len(below)} of {len(compared)} settings"
+    others = [one for one in compared if one not in below]
+    if not others or not below or len(others) > MAX_TOLD:
+        above = sum(one.result.difference.low > 0 for one in others)
+        return f"{count}, above 0 in {above}" if others else count
+    told = [
+        f"{label(one.axes)} ({'above' if one.result.difference.low > 0 else 'around'} 0)"
+        for one in others
+    ]
+    return f"{count}, not with {', '.join(told)}"
 
 
 def _distances(groups: list[Group]) -> list[str]:

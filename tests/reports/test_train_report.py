@@ -104,7 +104,19 @@ def test_the_answer_names_compressors_by_their_distance_to_the_bound(tmp_path: P
 
 def test_many_settings_are_counted_rather_than_listed(tmp_path: Path) -> None:
     answer = train.answer(fill(tmp_path, sizes=(4, 8, 16, 32, 64), seeds=4))
-    assert "of 5 settings the 95 % interval lies below 0 in 5, above 0 in 0" in answer
+    assert "the 95 % interval lies below 0 in 5 of 5 settings; from hidden_size=" in answer
+
+
+def test_of_many_settings_those_are_named_where_the_answer_does_not_hold(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(4, 8, 16, 32), seeds=4)
+    folder = RunFolder(run.path)
+    for size, signs in ((64, (1, -1, 1, -1)), (128, (1, 1, 1, 1))):
+        for seed, sign in enumerate(signs):
+            save(folder, PAIRS[0], size, seed, {"excess_bits": 0.5 + (0.2 + 0.01 * seed) * sign})
+            save(folder, PAIRS[1], size, seed, {"excess_bits": 0.5})
+    answer = train.answer(run)
+    assert "below 0 in 4 of 6 settings, not with hidden_size=64 (around 0), " in answer
+    assert "hidden_size=128 (above 0); from hidden_size=" in answer
 
 
 def test_a_single_seed_claims_no_interval(tmp_path: Path) -> None:
