@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrray.errors import LrrayError
+from lrray.studies.attempts import Limits
 from lrray.studies.folder import RunFolder
 from lrray.studies.kinds import load_kind
 from lrray.studies.parallel import TRIAL_CPU, Workers
 from lrray.studies.progress import Progress
 from lrray.studies.spec import Resources
-from lrray.studies.worker import Limits, trial
+from lrray.studies.worker import trial
 
 if TYPE_CHECKING:
     from lrray.studies.sources import CellSource
@@ -257,8 +258,7 @@ def run_cells(
         try:
             tuner.fit()
         except KeyboardInterrupt:
-            if spread.workers == 1:
-                _wait_for_checkpoints(source, folder, progress)
+            _wait_for_checkpoints(source, folder, progress)
             raise
     if source.broken is not None:
         raise source.broken

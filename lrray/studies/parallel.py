@@ -8,6 +8,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
+from lrray.studies.computing import StopFlag, call, never
+from lrray.studies.identity import Cell
+from lrray.studies.kinds import Stopped
+from lrray.studies.stored import open_folder
+
 TRIAL_CPU = 0.01
 """CPU of a Tune trial that only waits for its workers; taken off the workers' share."""
 
@@ -41,6 +46,7 @@ def run_on_workers(
     """Runs a cell on ``spread.workers`` ranks with a process group; returns rank 0's result.
 
     Raises:
+        Stopped: the study is being stopped; all ranks ended at the same step, with a checkpoint.
         WorkerLost: a rank's process or node is gone.
         Exception: what a rank raised.
     """
@@ -65,32 +71,37 @@ def run_on_workers(
             ),
         )
         try:
-            result: dict[str, Any] = trainer.fit().return_value
+            outcome: dict[str, Any] = trainer.fit().return_value
         except WorkerGroupError as error:
             # Where one is lost, the others raise that they cannot reach it.
             for one in error.worker_failures.values():
                 if isinstance(getattr(one, "health_check_failure", one), RayActorError):
                     raise WorkerLost from error
             raise
-    return result
+    if outcome["stopped"]:
+        raise Stopped
+    return dict(outcome["result"])
 
 
 def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What every rank runs."""
+    """What every rank runs; the first one tells how it ended."""
     import ray.train
     from ray.train.collective import barrier
-
-    from lrray.studies.identity import Cell
-    from lrray.studies.stored import open_folder
-    from lrray.studies.worker import call
 
     first = ray.train.get_context().get_world_rank() == 0
     cell, folder = Cell(**config["cell"]), open_folder(config["folder"])
     folder.prepare(cell.id, alone=False)
     barrier()  # what the first rank writes from here on is nothing to begin with
-    # The first rank alone writes checkpoints and curves.
-    with folder.lasting(cell.id) if first else nullcontext():
-        result = call(cell, folder, config["study"], silent=not first)
+    outcome: dict[str, Any] = {"stopped": False}
+    # The first rank alone writes checkpoints and curves, and asks for all whether to stop.
+    should_stop = StopFlag(cell, folder) if first else never
+    try:
+        with folder.lasting(cell.id) if first else nullcontext():
+            outcome["result"] = call(
+                cell, folder, config["study"], silent=not first, should_stop=should_stop
+            )
+    except Stopped:  # on all ranks, at the same step
+        outcome["stopped"] = True
     barrier()  # the last checkpoint is copied
     folder.clear(cell.id)
-    return result if first else None
+    return outcome if first else None

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
+from lrray.studies.attempts import Limits
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.identity import Cell
 from lrray.studies.spec import read_study
 from lrray.studies.sweep_space import read_value
 from lrray.studies.sweeps import SearchedStudy, read_searched
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 
 
 def evaluate(name: str, words: list[str]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lrray.config import dump_yaml
+from lrray.studies.attempts import Limits
 from lrray.studies.difficulty.settings import DifficultyStudy
 from lrray.studies.folder import RunFolder
 from lrray.studies.grid import expand
@@ -13,7 +14,7 @@ from lrray.studies.samplers import make_sampler
 from lrray.studies.search import open_arm, open_journal
 from lrray.studies.sources import SearchedCells
 from lrray.studies.spec import read_study
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 
 SMALL = [
     "seeds=2", "sequences_per_seed=1", "seq_len=256", "entropy_sequences=0", "target.value=0.85",

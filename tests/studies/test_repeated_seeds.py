@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lrray.config import dump_yaml
+from lrray.studies.attempts import Limits
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.identity import Cell
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 from tests.studies.small_study import run
 
 FUNCTION = {"function": "tests.studies.seeded_cells:remembers", "settings": {"rate": 2.0}}

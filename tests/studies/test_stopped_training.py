@@ -37,11 +37,13 @@ def result(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in record["result"].items() if key != "tokens_per_s"}
 
 
-def test_a_stopped_study_goes_on_from_the_step_it_was_stopped_at(study: Path) -> None:
-    whole = run(study.parent, study, "--out", "whole")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stopped_study_goes_on_from_the_step_it_was_stopped_at(study: Path, workers: int) -> None:
+    spread = ["resources.cpu=0.5", f"resources.workers={workers}"]
+    whole = run(study.parent, study, *spread, "--out", "whole")
     assert whole.returncode == 0, whole.stderr
     driver = subprocess.Popen(
-        command(study, "--out", "stopped"), cwd=study.parent, env=environment(),
+        command(study, *spread, "--out", "stopped"), cwd=study.parent, env=environment(),
         start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     curves = "stopped/tiny/*/metrics/*.jsonl"
@@ -59,7 +61,7 @@ def test_a_stopped_study_goes_on_from_the_step_it_was_stopped_at(study: Path) ->
     assert 0 < step < STEPS
     (cell,) = (path.stem for path in folder.glob("metrics/*.jsonl"))
     before = RunFolder(folder).metrics(cell)
-    resumed = run(study.parent, study, "--out", "stopped", "--resume")
+    resumed = run(study.parent, study, *spread, "--out", "stopped", "--resume")
     assert resumed.returncode == 0, resumed.stderr
     (uninterrupted,) = (study.parent / "whole" / "tiny").iterdir()
     assert result(folder) == result(uninterrupted)

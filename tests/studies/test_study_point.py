@@ -15,6 +15,7 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from lrray.config import parse
+from lrray.studies.attempts import Limits
 from lrray.studies.difficulty.run import PointRun, plan
 from lrray.studies.difficulty.settings import DifficultyStudy
 from lrray.studies.folder import RunFolder
@@ -23,7 +24,7 @@ from lrray.studies.identity import Cell
 from lrray.studies.progress import Progress
 from lrray.studies.search import open_journal
 from lrray.studies.sources import Steps
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 from tests.studies.small_study import STUDY
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from lrray.studies.attempts import Limits
 from lrray.studies.folder import DONE, FAILED, RunFolder
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 from tests.studies.bad_cells import cell
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from lrray.config import dump_yaml, load_yaml
 from lrray.errors import LrrayError
+from lrray.studies.attempts import Limits
 from lrray.studies.data import needed_data
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.grid import GridPoint, expand
@@ -24,7 +25,7 @@ from lrray.studies.identity import Cell
 from lrray.studies.locate import list_studies
 from lrray.studies.spec import read_study
 from lrray.studies.training import Study, check
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 from tests.studies.small_study import environment, run
 
 GRAPH: dict[str, Any] = {
@@ -221,7 +222,8 @@ from pathlib import Path
 from lrray.config import load_yaml
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.attempts import Limits
+from lrray.studies.worker import run_durably
 import torch
 torch.set_num_threads(1)
 run_durably(Cell(**load_yaml(sys.argv[1])), RunFolder(Path(sys.argv[2])), Limits())

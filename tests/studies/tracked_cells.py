@@ -8,11 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+from lrray.studies.attempts import Limits
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import CellContext
 from lrray.studies.tracking import tracked
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 
 STEPS = 30
 STOP_AT = -1

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from lrray.errors import LrrayError
+from lrray.studies.attempts import Limits
 from lrray.studies.courier import Courier
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.grid import expand
@@ -15,7 +16,7 @@ from lrray.studies.spec import read_study
 from lrray.studies.storage import open_store
 from lrray.studies.stored import StoredFolder
 from lrray.studies.twohop import Study
-from lrray.studies.worker import Limits, run_durably
+from lrray.studies.worker import run_durably
 from lrray.twohop.config import FinetuneConfig
 from lrray.twohop.samples import SampleTable
 from tests.twohop.run_experiments import small

@@ -1,0 +1,98 @@
+"""How often a cell may fail and has failed, kept in a file that outlives its workers."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field, fields
+
+from lrray.studies.folder import RunFolder
+from lrray.studies.identity import digest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a cell may take and how often it may fail."""
+
+    max_failures: int = 1
+    """Times a cell that raised is tried again."""
+    max_deaths: int = 3
+    """Times a cell whose worker died (memory, lost node, time limit) is tried again; a lost worker
+    that left a newer checkpoint than it found counts from one anew."""
+    time_limit_s: float | None = None
+    memory_gb: float | None = None
+    driver: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Names the driver: a cell is not to blame for a worker that ended with its driver."""
+
+
+@dataclass
+class Attempts:
+    """How often a cell was tried; kept in a file while it is unfinished."""
+
+    folder: RunFolder
+    cell_id: str
+    driver: str
+    failures: int = 0
+    deaths: int = 0
+    running: bool = False
+    last_reason: str = ""
+    begun_with: str = ""
+    """Tells the checkpoint that the attempt began with from a later one."""
+
+    @classmethod
+    def read(cls, folder: RunFolder, cell_id: str, driver: str) -> Attempts:
+        """What earlier workers noted; one that did not live to say how it ended was lost."""
+        try:
+            noted = json.loads((folder.path / "attempts" / f"{cell_id}.json").read_text())
+            attempts = cls(folder, cell_id, **noted)
+        except (OSError, ValueError, TypeError):
+            return cls(folder, cell_id, driver)
+        if attempts.running and attempts.driver == driver:
+            attempts.lost()
+        attempts.driver = driver
+        return attempts
+
+    def begin(self) -> float:
+        """Notes that an attempt begins; returns the clock."""
+        self.running, self.begun_with = True, self.checkpoint()
+        self.write()
+        return time.perf_counter()
+
+    def checkpoint(self) -> str:
+        """A digest of the names of the cell's checkpoint files."""
+        place = self.folder.path / "checkpoints" / self.cell_id
+        names = [str(path.relative_to(place)) for path in place.rglob("*")]
+        return digest(sorted(name for name in names if "/." not in f"/{name}"))  # none half written
+
+    def lost(self) -> None:
+        """Notes that the worker died; not held against a cell that got on."""
+        if self.begun_with != self.checkpoint():
+            self.deaths = 0  # it got on: a machine that came and went, not a doomed cell
+        self.died("its worker died")
+
+    def died(self, reason: str) -> None:
+        """Notes that the cell took its worker down."""
+        self.deaths += 1
+        self.running, self.last_reason = False, reason
+        self.write()
+
+    def stopped(self) -> None:
+        """Notes that the study was stopped, which is nobody's fault."""
+        self.running = False
+        self.write()
+
+    def failed(self) -> None:
+        """Notes that the cell raised."""
+        self.failures += 1
+        self.running = False
+        self.write()
+
+    def write(self) -> None:
+        """Keeps the notes for the next worker."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)[2:]}
+        self.folder.write_text(f"attempts/{self.cell_id}.json", json.dumps(content))
+
+    def forget(self) -> None:
+        """Drops the notes of a cell whose outcome is kept."""
+        self.folder.remove(f"attempts/{self.cell_id}.json")

@@ -1,0 +1,109 @@
+"""One cell in this process: calls its kind's function, once or for each of several seeds."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from lrray.statistics import summarize
+from lrray.studies.folder import RunFolder
+from lrray.studies.gauges import forget_points, show_point
+from lrray.studies.identity import Cell
+from lrray.studies.kinds import CellContext, load_kind
+
+STOP_LOOK_S = 1.0
+"""How often a running cell that asks whether to stop is given a fresh answer."""
+
+
+def never() -> bool:
+    """The answer to "is the study being stopped?" where nobody asks."""
+    return False
+
+
+def call(
+    cell: Cell,
+    folder: RunFolder,
+    study: str,
+    silent: bool = False,
+    tell: Callable[[Any], None] | None = None,
+    should_stop: Callable[[], bool] = never,
+) -> dict[str, Any]:
+    """Calls the kind's function; over a list of seeds it averages.
+
+    Each seed of a list has a checkpoint folder of its own. The cell's curves, which a scheduler
+    judges, are those of the first.
+
+    Args:
+        cell: what to run.
+        folder: where its curves and checkpoints go.
+        study: name of the run, for metrics.
+        silent: log nothing: this is not the first rank.
+        tell: hears every logged point as well.
+        should_stop: whether the cell is to end early.
+
+    Raises:
+        Stopped: it did, and left a checkpoint.
+    """
+
+    def log(point: Mapping[str, float]) -> None:
+        if not silent:
+            folder.append_metrics(cell.id, point)
+            show_point(study, cell.id, point)
+            if tell is not None:
+                tell(dict(point))
+
+    context = CellContext(
+        checkpoint=folder.path / "checkpoints" / cell.id,
+        shared=folder.path / "shared",
+        data=folder.path.parent / "data",
+        log=log,
+        should_stop=should_stop,
+    )
+    run_cell = load_kind(cell.kind).run_cell
+    seeds = cell.settings.get("seed")
+    try:
+        if not isinstance(seeds, list):
+            return dict(run_cell(cell.settings, context))
+        return _averaged(
+            [
+                run_cell({**cell.settings, "seed": seed}, _of_seed(context, seed, seed == seeds[0]))
+                for seed in seeds
+            ]
+        )
+    finally:
+        forget_points(study, cell.id)
+
+
+def _of_seed(context: CellContext, seed: int, first: bool) -> CellContext:
+    log = context.log if first else lambda point: None
+    return replace(context, checkpoint=context.checkpoint / f"seed_{seed}", log=log)
+
+
+def _averaged(results: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means, standard errors and single values of every number."""
+    merged: dict[str, Any] = {"num_seeds": len(results), "per_seed": {}}
+    for name in (key for key, value in results[0].items() if isinstance(value, int | float)):
+        values = [result[name] for result in results]
+        statistics = summarize(values)
+        merged[name], merged[f"{name}_se"] = statistics.mean, statistics.standard_error
+        merged["per_seed"][name] = values
+    return merged
+
+
+class StopFlag:
+    """Whether the study is being stopped, looked up now and then; of no use to kinds that go on."""
+
+    def __init__(self, cell: Cell, folder: RunFolder) -> None:
+        stops = getattr(load_kind(cell.kind), "STOPS", False)
+        self._folder, self._next, self._asked = folder, 0.0 if stops else math.inf, False
+
+    def __call__(self) -> bool:
+        """The newest answer."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._asked = self._folder.asked_to_stop()
+            self._next = time.monotonic() + STOP_LOOK_S
+        return self._asked
