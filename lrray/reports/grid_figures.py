@@ -152,6 +152,12 @@ def search_figure(groups: list[Group], metric: str, searched: list[str]) -> Figu
     return drawn
 
 
+def spread(titles: Sequence[str]) -> list[str]:
+    """All titles, or of many :data:`MAX_PANELS` from first to last."""
+    chosen = np.unique(np.linspace(0, len(titles) - 1, MAX_PANELS).astype(int))
+    return [titles[i] for i in chosen]
+
+
 def size(panels: int) -> tuple[float, float]:
     """Width and height of a figure with so many panels."""
     rows, columns = _rows_and_columns(min(panels, MAX_PANELS))

@@ -9,13 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lrray.reports.grid_figures import (
-    MAX_PANELS,
     band,
     error_line,
     lay_out,
     numeric_axis,
     scale,
     size,
+    spread,
 )
 from lrray.reports.groups import Group, MeanCurve, label, varying
 from lrray.reports.style import COLORS, figure
@@ -58,8 +58,7 @@ def excess_curves_figure(curves: list[tuple[Group, MeanCurve]]) -> Figure:
     """Excess loss over steps, a panel per setting; of many settings some from first to last."""
     groups, by_group = [group for group, _ in curves], {id(group): c for group, c in curves}
     panels, kinds = settings_of(groups), _kinds(groups)
-    chosen = np.unique(np.linspace(0, len(panels) - 1, MAX_PANELS).astype(int))
-    titles = [list(panels)[i] for i in chosen]
+    titles = spread(list(panels))
     with figure(*size(len(titles))) as drawn:
         for axes, title in zip(lay_out(drawn, titles), titles, strict=True):
             for group in panels[title]:

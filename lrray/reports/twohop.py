@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lrray.reports import grid
 from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.grid_figures import MAX_PANELS
 from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
 from lrray.reports.tables import cell_text
@@ -17,6 +18,7 @@ from lrray.reports.twohop_numbers import (
     adjusted_p_values,
     average,
     average_gap,
+    by_setting,
     cells_of,
     known_threshold,
 )
@@ -102,10 +104,7 @@ def sections(run: Run) -> list[Section]:
     gaps = Picture(
         "gaps", "Gap by attribute with its 95 % interval over seeds", lambda: gaps_figure(findings)
     )
-    curves = Picture(
-        "curves", "Means over cells, with standard errors, before training and between epochs",
-        lambda: curves_figure(cells, run),
-    )  # fmt: skip
+    curves = Picture("curves", _curves_caption(cells), lambda: curves_figure(cells, run))
     return [
         Section(
             "The gap",
@@ -118,6 +117,14 @@ def sections(run: Run) -> list[Section]:
         Section("Checks", _checks_text(cells), (_by_dataset(cells),)),
         *texts_section(run, cells[0].records[0]["id"]),
     ]
+
+
+def _curves_caption(cells: Sequence[Cells]) -> str:
+    caption = "Means over seeds, with standard errors, before training and between epochs"
+    count = len(by_setting(cells))
+    return (
+        f"{caption}; {MAX_PANELS} of {count} settings are drawn" if count > MAX_PANELS else caption
+    )
 
 
 def _findings(cells: Sequence[Cells]) -> list[Finding]:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lrray.reports.grid_figures import spread
 from lrray.reports.run import Run
 from lrray.reports.style import COLORS, figure
-from lrray.reports.twohop_numbers import Cells, Finding, mean_curve
+from lrray.reports.twohop_numbers import Cells, Finding, by_setting, mean_curves
 from lrray.statistics import Summary
 
 _LOSSES = {
     "true answers": "eval/2hop_nocot_loss",
     "shuffled answers": "eval/2hop_nocot_shuffled_loss",
 }
+_GAP = {"gap": "gap_2hop"}
 _ACCURACIES = {
     "first hop (acc_a)": "acc_a",
     "both hops, reasoning": "acc_2hop_cot",
     "both hops, at once": "acc_2hop_nocot",
 }
+_PANELS = (
+    (_LOSSES, "answer loss [nats/token]"),
+    (_GAP, "gap: shuffled minus true [nats/token]"),
+    (_ACCURACIES, "accuracy"),
+)
+"""Panels of a setting, from left to right: the names of the logged numbers, and the label."""
 
 _CHANCES = (
     ("commonest_2hop", "always the commonest", "--"),
     ("chance_2hop", "another person's", ":"),
 )
+_COLORS = dict(zip((*_LOSSES, *_GAP, *_ACCURACIES), COLORS, strict=False))
 
 
 def gaps_figure(findings: Sequence[Finding]) -> Figure:
@@ -52,28 +61,49 @@ def gaps_figure(findings: Sequence[Finding]) -> Figure:
 
 
 def curves_figure(cells: Sequence[Cells], run: Run) -> Figure:
-    """Losses of true and shuffled answers, and accuracies, over epochs."""
-    with figure(9.0, 3.6) as drawn:
-        left, right = drawn.subplots(1, 2)
-        _draw(left, {title: mean_curve(cells, run, name) for title, name in _LOSSES.items()})
-        left.set(xlabel="epoch", ylabel="answer loss [nats/token]")
-        _draw(right, {title: mean_curve(cells, run, name) for title, name in _ACCURACIES.items()})
-        for name, title, style in _CHANCES:
-            levels = [result[name] for each in cells for result in each.results]
-            right.axhline(sum(levels) / len(levels), color="black", lw=1, ls=style, label=title)
-        right.set(xlabel="epoch", ylabel="accuracy", ylim=(-0.02, 1.02))
-        for axes in (left, right):
+    """Losses, the gap and accuracies over epochs: a row of panels per setting, or of some."""
+    settings = by_setting(cells)
+    titles = spread(list(settings))
+    names = [name for panel, _ in _PANELS for name in panel.values()]
+    curves = {title: mean_curves(settings[title], run, names) for title in titles}
+    last = max(epoch for own in curves.values() for curve in own.values() for epoch in curve)
+    with figure(11.0, 0.7 + 2.9 * len(titles)) as drawn:
+        rows = drawn.subplots(len(titles), len(_PANELS), squeeze=False, sharex=True, sharey="col")
+        for title, row in zip(titles, rows, strict=True):
+            row[0].set_title(title, loc="left", fontsize=10)
+            _row(list(row), curves[title], settings[title])
+        for axes in (rows[0][0], rows[0][-1]):
             axes.legend(fontsize=8)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for axes in rows[-1]:
+            axes.set(xlabel="epoch", xlim=(0, max(1, last)))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     return drawn
 
 
-def _draw(axes: Axes, curves: dict[str, dict[int, Summary]]) -> None:
-    for (title, curve), color in zip(curves.items(), COLORS, strict=False):
-        steps, means = list(curve), [point.mean for point in curve.values()]
-        axes.plot(steps, means, "o-", color=color, ms=3, label=title)
-        if all(point.n > 1 for point in curve.values()):
-            errors = [point.standard_error for point in curve.values()]
-            low = [mean - error for mean, error in zip(means, errors, strict=True)]
-            high = [mean + error for mean, error in zip(means, errors, strict=True)]
-            axes.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
+def _row(
+    row: Sequence[Axes], curves: Mapping[str, Mapping[int, Summary]], cells: Sequence[Cells]
+) -> None:
+    """The panels of one setting."""
+    for axes, (panel, label) in zip(row, _PANELS, strict=True):
+        axes.grid(color="#eceff3")
+        axes.set_axisbelow(True)
+        axes.set_ylabel(label)
+        for title, name in panel.items():
+            if curves[name]:
+                _draw(axes, curves[name], title)
+    _, gap, accuracy = row
+    gap.axhline(0, color="black", lw=0.8)
+    for name, title, style in _CHANCES:
+        levels = [result[name] for each in cells for result in each.results]
+        accuracy.axhline(sum(levels) / len(levels), color="black", lw=1, ls=style, label=title)
+    accuracy.set_ylim(-0.02, 1.02)
+
+
+def _draw(axes: Axes, curve: Mapping[int, Summary], title: str) -> None:
+    """Means with a band of one standard error, where there are several seeds."""
+    epochs, means, color = list(curve), [point.mean for point in curve.values()], _COLORS[title]
+    axes.plot(epochs, means, "o-", color=color, ms=3, label=title, clip_on=False)
+    if all(point.n > 1 for point in curve.values()):
+        low = [point.mean - point.standard_error for point in curve.values()]
+        high = [point.mean + point.standard_error for point in curve.values()]
+        axes.fill_between(epochs, low, high, color=color, alpha=0.2, lw=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -172,8 +172,12 @@ def seed_means(findings: Sequence[Finding], name: str) -> list[float]:
     there is none, as with a seed for each dataset, all count.
     """
     values = [finding.by_seed(name) for finding in findings]
-    seeds = set(values[0]).intersection(*values) or set().union(*values)
-    return [float(np.mean([own[s] for own in values if s in own])) for s in sorted(seeds)]
+    return [float(np.mean([own[s] for own in values if s in own])) for s in _seeds(values)]
+
+
+def _seeds(values: Sequence[Mapping[int, object]]) -> list[int]:
+    """Seeds that all have, or, where there is none, all seeds."""
+    return sorted(set(values[0]).intersection(*values) or set().union(*values))
 
 
 def average(findings: Sequence[Finding], name: str) -> Summary:
@@ -190,11 +194,34 @@ def average_gap(findings: Sequence[Finding]) -> tuple[Summary, float | None]:
     return summarize(gaps), sign_flip_p_value(gaps) if len(gaps) > 1 else None
 
 
-def mean_curve(cells: Sequence[Cells], run: Run, name: str) -> dict[int, Summary]:
-    """Step -> mean over cells of a logged number."""
-    points: dict[int, list[float]] = defaultdict(list)
-    for record in (record for each in cells for record in each.records):
-        for point in run.metrics(record["id"]):
-            if name in point:
-                points[int(point["step"])].append(point[name])
-    return {step: summarize(np.array(points[step])) for step in sorted(points)}
+def mean_curves(
+    cells: Sequence[Cells], run: Run, names: Iterable[str]
+) -> dict[str, dict[int, Summary]]:
+    """Name of a logged number -> epoch -> its mean over seeds, of each seed that over datasets.
+
+    Seeds count as in :func:`seed_means`; a number that was not logged has no epochs.
+    """
+    logged = [
+        {record["settings"]["seed"]: run.metrics(record["id"]) for record in each.records}
+        for each in cells
+    ]
+    seeds = _seeds(logged)
+    by_seed = [[points for own in logged for points in own.get(seed, [])] for seed in seeds]
+    return {name: _mean_curve(by_seed, name) for name in names}
+
+
+def _mean_curve(by_seed: Sequence[Sequence[Mapping[str, float]]], name: str) -> dict[int, Summary]:
+    means: dict[int, list[float]] = defaultdict(list)
+    for points in by_seed:
+        known = [(int(point["step"]), point[name]) for point in points if name in point]
+        for epoch in {epoch for epoch, _ in known}:
+            means[epoch].append(float(np.mean([value for at, value in known if at == epoch])))
+    return {epoch: summarize(means[epoch]) for epoch in sorted(means)}
+
+
+def by_setting(cells: Sequence[Cells]) -> dict[str, list[Cells]]:
+    """Setting -> its datasets."""
+    found: dict[str, list[Cells]] = defaultdict(list)
+    for each in cells:
+        found[each.setting].append(each)
+    return found
