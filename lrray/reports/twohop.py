@@ -36,6 +36,11 @@ _HOW = (
     "alone), or has not learnt every first hop, a gap of zero says nothing."
 )
 
+_GAPS_CAPTION = (
+    "Gap by attribute with its 95 % interval, over seeds or, of a single seed, over its people; "
+    "hollow where the interval holds 0 or p (Holm) is not below 0.05"
+)
+
 _MAX_TOLD = 8
 """Settings whose gaps the answer spells out."""
 
@@ -101,9 +106,7 @@ def sections(run: Run) -> list[Section]:
     findings = _findings(cells)
     if not findings:
         return [Section("Results", "No cell has finished yet.")]
-    gaps = Picture(
-        "gaps", "Gap by attribute with its 95 % interval over seeds", lambda: gaps_figure(findings)
-    )
+    gaps = Picture("gaps", _GAPS_CAPTION, lambda: gaps_figure(findings))
     curves = Picture("curves", _curves_caption(cells), lambda: curves_figure(cells, run))
     return [
         Section(

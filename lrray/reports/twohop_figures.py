@@ -11,7 +11,13 @@ from matplotlib.ticker import MaxNLocator
 from lrray.reports.grid_figures import spread
 from lrray.reports.run import Run
 from lrray.reports.style import COLORS, figure
-from lrray.reports.twohop_numbers import Cells, Finding, by_setting, mean_curves
+from lrray.reports.twohop_numbers import (
+    Cells,
+    Finding,
+    adjusted_p_values,
+    by_setting,
+    mean_curves,
+)
 from lrray.statistics import Summary
 
 _LOSSES = {
@@ -39,25 +45,43 @@ _COLORS = dict(zip((*_LOSSES, *_GAP, *_ACCURACIES), COLORS, strict=False))
 
 
 def gaps_figure(findings: Sequence[Finding]) -> Figure:
-    """Every attribute's gap, those of a setting and a category together."""
-    ordered = sorted(findings, key=lambda f: (f.cells.setting, f.category, f.gap.mean))
-    categories = sorted({finding.category for finding in ordered})
+    """Every attribute's gap with its interval, those of a setting and a category together.
+
+    Filled where the interval lies on one side of 0 and p, adjusted for all, is below 0.05.
+    """
+    p_values = dict(zip(map(id, findings), adjusted_p_values(findings), strict=True))
+    ordered = sorted(findings, key=lambda f: (f.cells.setting, f.category, -f.gap.mean))
+    settings = list(dict.fromkeys(finding.cells.setting for finding in ordered))
+    colors = dict(zip(settings, COLORS, strict=False)) if len(settings) <= len(COLORS) else {}
     with figure(7.0, 1.2 + 0.2 * len(ordered)) as drawn:
         axes = drawn.subplots()
         axes.axvline(0, color="black", lw=0.8)
         for row, finding in enumerate(ordered):
-            color = COLORS[categories.index(finding.category) % len(COLORS)]
-            gap = finding.gap
-            if gap.n > 1:
-                axes.plot([gap.low, gap.high], [row, row], color=color, lw=1.5)
-            axes.plot(gap.mean, row, "o", color=color, ms=4)
+            color = colors.get(finding.cells.setting, COLORS[0])
+            _gap(axes, row, finding, p_values[id(finding)], color)
+            if row and _place(finding) != _place(ordered[row - 1]):
+                axes.axhline(row - 0.5, color="#d5dae1", lw=0.8, zorder=0)
         names = [
             f"{f.category}: {f.cells.dataset} {f.attribute} {f.cells.setting}".rstrip()
             for f in ordered
         ]
         axes.set_yticks(range(len(ordered)), names, fontsize=7)
+        axes.set_ylim(len(ordered) - 0.5, -0.5)
         axes.set_xlabel("gap: shuffled minus true loss [nats/token]")
     return drawn
+
+
+def _place(finding: Finding) -> tuple[str, str]:
+    """What stands together in the figure of gaps."""
+    return finding.cells.setting, finding.category
+
+
+def _gap(axes: Axes, row: int, finding: Finding, p_value: float, color: str) -> None:
+    """A dot with its interval, hollow where there may be no gap."""
+    interval = finding.interval
+    is_sure = p_value < 0.05 and (interval.low > 0 or interval.high < 0)
+    axes.plot([interval.low, interval.high], [row, row], color=color, lw=1.5)
+    axes.plot(finding.gap.mean, row, "o", color=color, mfc=color if is_sure else "white", ms=4.5)
 
 
 def curves_figure(cells: Sequence[Cells], run: Run) -> Figure:

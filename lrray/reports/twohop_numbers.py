@@ -71,6 +71,12 @@ class Finding:
         return self.cells.summary(f"gap_2hop_{self.attribute}")
 
     @property
+    def interval(self) -> Summary:
+        """The gap with its interval: over seeds, or of a single seed over its people."""
+        gap = self.gap
+        return gap if gap.n > 1 else summarize(self.cells.results[0]["gaps"][self.attribute])
+
+    @property
     def nocot(self) -> Summary:
         """Accuracy at once."""
         return self.cells.summary(f"acc_2hop_{self.attribute}_nocot")
@@ -100,7 +106,7 @@ class Finding:
         """Accuracy on the second hop alone, at the end: it may be trained, or forgotten."""
         return self.cells.summary(f"acc_second_hop_{self.attribute}")
 
-    @property
+    @cached_property
     def p_value(self) -> float:
         """Sign-flip p of "no gap" over the people of all seeds."""
         own = [gap for result in self.cells.results for gap in result["gaps"][self.attribute]]

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from lrray.reports.content import Picture
 from lrray.reports.run import Run
+from lrray.reports.style import COLORS
 from lrray.reports.twohop import sections
-from tests.reports.twohop_runs import EPOCHS, twohop_run
+from lrray.reports.twohop_numbers import adjusted_p_values, cells_of
+from lrray.statistics import summarize
+from tests.reports.twohop_runs import CATEGORIES, EPOCHS, twohop_run
 
 TASKS = {"apart": 0.02, "distractors": 0.37, "together": 1.22}
 
@@ -70,3 +73,43 @@ def test_datasets_are_averaged_within_each_seed(tmp_path: Path) -> None:
     axes = picture_of(run, "curves").draw().axes[1]
     assert axes.lines[0].get_ydata()[-1] == pytest.approx(np.mean(means))
     assert band(axes)[-1] == pytest.approx(2 * np.std(means, ddof=1) / np.sqrt(2))
+
+
+def rows_of(run: Run) -> dict[str, tuple[list[float], bool]]:
+    """Label of a row -> ends of its interval, and whether its dot is filled."""
+    (axes,) = picture_of(run, "gaps").draw().axes
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert axes.get_ylim() == (len(names) - 0.5, -0.5)
+    lines = [line for line in axes.lines if line.get_linestyle() == "-" and line.get_lw() == 1.5]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    return {
+        name: (list(line.get_xdata()), dot.get_markerfacecolor() == dot.get_color())
+        for name, line, dot in zip(names, lines, dots, strict=True)
+    }
+
+
+def test_gaps_that_may_be_none_are_hollow(tmp_path: Path) -> None:
+    run = twohop_run(tmp_path, {"apart": 0.0, "together": 1.2}, people=60)
+    findings = [finding for cells in cells_of(run) for finding in cells.findings]
+    adjusted = adjusted_p_values(findings)
+    rows = rows_of(run)
+    assert {filled for _, filled in rows.values()} == {True, False}
+    for finding, p_value in zip(findings, adjusted, strict=True):
+        place = f"{finding.category}: universities {finding.attribute} {finding.cells.setting}"
+        ends, filled = rows[place]
+        assert ends == [finding.gap.low, finding.gap.high]
+        assert filled == (p_value < 0.05 and not ends[0] <= 0 <= ends[1])
+
+
+def test_the_interval_of_a_single_seed_is_over_its_people(tmp_path: Path) -> None:
+    run = twohop_run(tmp_path, {"together": 1.2}, seeds=1)
+    (record,) = run.records()
+    over_people = summarize(record["result"]["gaps"]["city"])
+    ends, _ = rows_of(run)["city: universities city task=together"]
+    assert ends == [over_people.low, over_people.high]
+
+
+def test_gaps_have_the_colour_of_their_setting(tmp_path: Path) -> None:
+    (axes,) = picture_of(twohop_run(tmp_path, TASKS), "gaps").draw().axes
+    colors = [line.get_color() for line in axes.lines if line.get_marker() == "o"]
+    assert colors == [color for color in COLORS[:3] for _ in CATEGORIES]
