@@ -11,15 +11,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.ndimage import zoom
 
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.groups import label
 from lrray.reports.numbers import in_words, measured
 from lrray.reports.run import Run
 from lrray.reports.style import COLORS, figure
+from lrray.reports.traces import ALPHAS
 from lrray.statistics import Summary
 
 MAX_PANELS = 6
+
+_LINE_WIDTH = 1.2
+"""Of the contour, in points: as thin as can be seen, for its band is often not much wider."""
 
 _LABEL = {"gzip": "gzip difficulty [bytes/token]", "entropy_bits": "exact entropy [bits/token]"}
 _UNIT = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
@@ -160,7 +165,7 @@ def _panel(
     target: dict[str, Any],
 ) -> None:
     alpha_x, alpha_z = np.array(surface["alpha_X"]), np.array(surface["alpha_Z"])
-    mean, deviation = np.array(surface["mean"]), np.array(surface["sd"])
+    mean = np.array(surface["mean"])
     # The process may extrapolate past what was measured: the colours do not.
     low, high = trials["difficulty"].min(), trials["difficulty"].max()
     shading = axes.pcolormesh(
@@ -168,16 +173,18 @@ def _panel(
         rasterized=True,
     )  # fmt: skip
     axes.figure.colorbar(shading, ax=axes, label=_LABEL[target["metric"]])
-    near = np.abs(mean - target["value"]) - 1.96 * deviation
-    axes.contourf(alpha_x, alpha_z, near, levels=[-np.inf, 0], colors=["white"], alpha=0.45)
     axes.scatter(
         trials["alpha_X"], trials["alpha_Z"], s=14, c="white", edgecolors="black",
         linewidths=0.6, label=f"{len(trials)} trials", zorder=3,
     )  # fmt: skip
+    width = _band(axes, surface, target["value"])
+    band = "95 % band" if width > _LINE_WIDTH else "95 % band within the line"
     for i, line in enumerate(surface["contours"]):
         points = np.array(line["points"])
-        label = f"{target['metric']} = {target['value']:g}, 95 % band" if i == 0 else None
-        axes.plot(points[:, 0], points[:, 1], color=COLORS[1], lw=2, label=label, zorder=4)
+        label = f"{target['metric']} = {target['value']:g}, {band}" if i == 0 else None
+        axes.plot(
+            points[:, 0], points[:, 1], color=COLORS[1], lw=_LINE_WIDTH, label=label, zorder=4
+        )
     for pair, marker in zip(pairs, "*Pvd^<>sXo" * 6, strict=False):
         error = pair["difficulty_se"]
         value = f"{pair['difficulty']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
@@ -191,3 +198,22 @@ def _panel(
         xlim=(alpha_x[0], alpha_x[-1]), ylim=(alpha_z[0], alpha_z[-1]),
     )  # fmt: skip
     axes.legend(loc="upper right", fontsize=8, frameon=True, framealpha=0.9)
+
+
+def _band(axes: Axes, surface: dict[str, Any], target: float) -> float:
+    """Where the level may lie, filled and with its edges; returns its largest width in points."""
+    # Bands are often narrower than the grid is wide, so they are drawn on a finer one.
+    mean, reach = (zoom(np.array(surface[name]), 8, order=1) for name in ("mean", "sd"))
+    reach *= 1.96
+    beyond = np.abs(mean - target) - reach
+    alpha_x, alpha_z = (
+        np.geomspace(surface[name][0], surface[name][-1], len(mean)) for name in ALPHAS
+    )
+    inside = beyond <= 0
+    if not inside.any():
+        return 0.0
+    axes.contourf(alpha_x, alpha_z, beyond, levels=[-np.inf, 0], colors=["white"], alpha=0.5)
+    axes.contour(alpha_x, alpha_z, beyond, levels=[0], colors=["black"], linewidths=0.5)
+    points = 72 / axes.figure.dpi / (len(mean) - 1)
+    slope = np.hypot(*np.gradient(mean, axes.bbox.height * points, axes.bbox.width * points))
+    return float((2 * reach[inside] / np.maximum(slope[inside], 1e-12)).max())
