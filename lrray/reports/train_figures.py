@@ -25,6 +25,7 @@ from lrray.studies.identity import axis_name
 MAX_GROUPS, MAX_ROWS = 12, 40
 
 _EXCESS = "excess loss [bits/token]"
+_BARS = {"bound_bits": "exact bound", "loss_bits": "model"}
 
 
 def settings_of(groups: list[Group], x_axis: str | None = None) -> dict[str, list[Group]]:
@@ -134,7 +135,7 @@ def bars_figure(groups: list[Group], names: Sequence[str]) -> Figure:
                 [x + (i - (len(names) - 1) / 2) * width for x, _ in known],
                 [s.mean for _, s in known], width, color=COLORS[i % len(COLORS)],
                 yerr=[np.nan_to_num(s.standard_error) for _, s in known], capsize=2,
-                label=name.removesuffix("_bits"), error_kw={"lw": 1},
+                label=_BARS.get(name, name.removesuffix("_bits")), error_kw={"lw": 1},
             )  # fmt: skip
         labels = [
             label({k: v for k, v in g.axes.items() if k in axes_names}).replace(" ", "\n")

@@ -221,6 +221,13 @@ def test_learning_curves_have_a_panel_per_setting_up_to_six(tmp_path, sizes, dra
         assert (panels[0].get_title(loc="left"), panels[-1].get_title(loc="left")) == ends
 
 
+def test_bars_are_named_as_in_the_answer(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,), zlib_bits=4.0, ppmd_bits=3.0)
+    (axes,) = section_of(run, "Compression").pictures[0].draw().axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["exact bound", "model", "zlib", "ppmd"]
+
+
 def test_a_run_without_two_pairs_gets_the_report_of_any_grid(tmp_path: Path) -> None:
     folder = new_run(tmp_path, "latents", kind="train")
     save(folder, "easy_to_infer", 8, 0, {})
