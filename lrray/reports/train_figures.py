@@ -30,12 +30,23 @@ _BARS = {"bound_bits": "exact bound", "loss_bits": "model"}
 
 def settings_of(groups: list[Group], x_axis: str | None = None) -> dict[str, list[Group]]:
     """Groups that differ in kind and ``x_axis`` alone, by what tells them from the others."""
-    names = [name for name in varying(groups) if name not in (PAIR, x_axis)]
+    names = _axes_besides_pair(groups, x_axis)
     settings: dict[str, list[Group]] = {}
     for group in groups:
-        own = {name: group.axes[name] for name in names if name in group.axes}
-        settings.setdefault(label(own) if own else "", []).append(group)
+        settings.setdefault(_title(group, names), []).append(group)
     return settings
+
+
+def _axes_besides_pair(groups: list[Group], x_axis: str | None = None) -> list[str]:
+    return [name for name in varying(groups) if name not in (PAIR, x_axis)]
+
+
+def _title(group: Group, names: Sequence[str]) -> str:
+    """Its axes in words; of a single axis a word alone, but a number with the axis's name."""
+    own = {name: group.axes[name] for name in names if name in group.axes}
+    if len(names) == 1 and isinstance(word := own.get(names[0]), str):
+        return word
+    return label(own) if own else ""
 
 
 def excess_figure(groups: list[Group]) -> Figure:
@@ -78,6 +89,7 @@ def _kinds(groups: list[Group]) -> dict[str, str]:
 def _rows(groups: list[Group]) -> Figure:
     """A row per setting with a dot for each kind."""
     settings, kinds = list(settings_of(groups).items())[:MAX_ROWS], _kinds(groups)
+    names = _axes_besides_pair(groups)
     with figure(6.4, 1.3 + 0.42 * len(settings)) as drawn:
         axes = drawn.subplots()
         for kind, color in kinds.items():
@@ -97,7 +109,7 @@ def _rows(groups: list[Group]) -> Figure:
         axes.set_xlim(left=0)
         axes.grid(color="#eceff3")
         axes.set_axisbelow(True)
-        axes.set(xlabel=_EXCESS)
+        axes.set(xlabel=_EXCESS, ylabel=axis_name(names[0]) if len(names) == 1 else "")
         axes.legend(fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return drawn
 
@@ -122,7 +134,7 @@ def _finish(axes: Axes, x_name: str) -> None:
 
 def bars_figure(groups: list[Group], names: Sequence[str]) -> Figure:
     """A cluster of bars per group, one bar per number, whiskers of one standard error."""
-    shown, axes_names = groups[:MAX_GROUPS], varying(groups)
+    shown, axes_names = groups[:MAX_GROUPS], _axes_besides_pair(groups)
     width = 0.8 / len(names)
     with figure(max(5.6, 1.6 * len(shown)), 3.9) as drawn:
         axes = drawn.subplots()
@@ -138,10 +150,10 @@ def bars_figure(groups: list[Group], names: Sequence[str]) -> Figure:
                 label=_BARS.get(name, name.removesuffix("_bits")), error_kw={"lw": 1},
             )  # fmt: skip
         labels = [
-            label({k: v for k, v in g.axes.items() if k in axes_names}).replace(" ", "\n")
-            for g in shown
+            f"{spoken(str(group.axes.get(PAIR)))} {_title(group, axes_names)}".strip()
+            for group in shown
         ]
-        axes.set_xticks(range(len(shown)), labels, fontsize=8)
+        axes.set_xticks(range(len(shown)), [s.replace(" ", "\n") for s in labels], fontsize=8)
         axes.set(ylabel="bits per token")
         axes.legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.16))
     return drawn

@@ -15,7 +15,7 @@ from lrray.reports.groups import groups_of
 from lrray.reports.report import write_report
 from lrray.reports.run import Run
 from lrray.reports.style import COLORS
-from lrray.reports.train_figures import excess_figure
+from lrray.reports.train_figures import excess_figure, settings_of
 from lrray.statistics import holm, paired_difference
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
@@ -199,9 +199,8 @@ def test_both_kinds_keep_their_colours_along_an_axis_of_numbers(tmp_path: Path) 
 def test_settings_that_are_no_numbers_have_a_row_for_both_kinds(tmp_path: Path) -> None:
     groups = groups_of(fill(tmp_path, sizes=("gru", "lstm")))
     (axes,) = excess_figure(groups).axes
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == [
-        "hidden_size=gru", "hidden_size=lstm"
-    ]  # fmt: skip
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["gru", "lstm"]
+    assert axes.get_ylabel() == "hidden_size"
     for pair, bar in zip(PAIRS, axes.containers, strict=True):
         assert bar.lines[0].get_ydata().tolist() == [0, 1]
         values = [np.mean([excess(pair, size, s) for s in range(6)]) for size in ("gru", "lstm")]
@@ -219,6 +218,27 @@ def test_learning_curves_have_a_panel_per_setting_up_to_six(tmp_path, sizes, dra
     if drawn > 1:
         ends = f"hidden_size={sizes[0]}", f"hidden_size={sizes[-1]}"
         assert (panels[0].get_title(loc="left"), panels[-1].get_title(loc="left")) == ends
+
+
+def test_the_name_of_an_axis_is_not_repeated_where_it_is_the_only_one(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=("gru", "lstm"), seeds=2, zlib_bits=4.0)
+    panels = section_of(run, "Learning curves").pictures[0].draw().axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["gru", "lstm"]
+    (bars,) = section_of(run, "Compression").pictures[0].draw().axes
+    below = [tick.get_text() for tick in bars.get_xticklabels()]
+    assert below == [
+        f"easy-to-{kind}\n{m}" for kind in ("infer", "predict") for m in ("gru", "lstm")
+    ]
+
+
+def test_names_of_axes_are_told_where_several_vary(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=("gru", "lstm"), seeds=2)
+    groups = groups_of(run)
+    for i, group in enumerate(groups):
+        group.axes["num_layers"] = i % 2
+    assert list(settings_of(groups)) == [
+        f"hidden_size={model} num_layers={i}" for i, model in enumerate(("gru", "lstm"))
+    ]
 
 
 def test_bars_are_named_as_in_the_answer(tmp_path: Path) -> None:
