@@ -88,11 +88,13 @@ def _over_seconds(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Times ``[n]``, and each search's best by then ``[searches, n]``.
 
-    NaN before its first evaluation; after its last one the best stays what it was.
+    From when all have a value until the first of them ends, so that a mean is over the same
+    searches throughout and cannot get worse; empty where one begins after another's end.
     """
     known = [(part["seconds"].to_numpy(float), part["best"].to_numpy(float)) for part in parts]
-    times = np.linspace(min(at[0] for at, _ in known), max(at[-1] for at, _ in known), _TIMES)
-    rows = [np.append(np.nan, best)[np.searchsorted(at, times, side="right")] for at, best in known]
+    begin, end = max(at[0] for at, _ in known), min(at[-1] for at, _ in known)
+    times = np.linspace(begin, end, _TIMES if begin <= end else 0)
+    rows = [best[np.searchsorted(at, times, side="right") - 1] for at, best in known]
     return times, np.array(rows)
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from lrray.cli import app
 from lrray.errors import LrrayError
 from lrray.reports.compare import compare
+from lrray.reports.compare_files import _over_seconds
 from lrray.reports.contour_error import checkpoints, contour_of, distance
 from lrray.reports.traces import _axes, read_traces
 from lrray.statistics import paired_difference
@@ -138,6 +139,24 @@ def test_the_command_writes_tables_figure_and_a_w_and_b_run(searched, tmp_path):
     run = read_run(find_runs(out)[0])
     assert run.job_type == "compare"
     assert {"curves", "paired", "compare"} <= {name.split(".")[0] for name in run.summary}
+
+
+def curve(seconds: list[float], best: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"seconds": seconds, "best": best})
+
+
+def test_means_over_seconds_are_over_the_time_that_all_searches_run():
+    parts = [curve([1, 3, 5], [0.5, 0.3, 0.1]), curve([2, 4, 9], [0.8, 0.4, 0.2])]
+    times, rows = _over_seconds(parts)
+    assert (times[0], times[-1]) == (2, 5)
+    assert rows[:, 0].tolist() == [0.5, 0.8]
+    assert rows[:, -1].tolist() == [0.1, 0.4]
+    assert (np.diff(rows.mean(axis=0)) <= 0).all()
+
+
+def test_searches_that_never_run_at_one_time_have_no_mean_over_seconds():
+    times, rows = _over_seconds([curve([1, 3], [0.5, 0.3]), curve([4, 5], [0.9, 0.8])])
+    assert (times.shape, rows.shape) == ((0,), (2, 0))
 
 
 def test_cells_of_two_grids_are_paired_by_their_axes(tmp_path):
