@@ -4,6 +4,7 @@ Strict grading credits a text when an accepted answer stands in it
 
 - as whole words or a whole number (:mod:`lrray.twohop.text` says what counts as equal),
 - in its own upper and lower case where the attribute is a symbol (``He``, ``H``),
+- as no part of an enumeration ("Step 2:", "2. The park …", "Second, …"),
 - outside every name that may not lend it credit: the entity's own names ("University of Oxford"
   is no answer to "in which city?", "Oxford" is), the person's name, and longer names of
   other answers ("PlayStation 2" is no answer where "PlayStation" is expected).
@@ -19,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lrray.twohop.text import Span, find, tokens
+from lrray.twohop.text import Span, find, tokens, without_enumeration
 
 # Symbols that are also words: in running text, with a small letter after them, they are no answer
 # ("He works there"); quoted, emphasised or at the end they are (the symbol is "He").
@@ -92,6 +93,7 @@ def is_right(text: str, expected: Expected) -> bool:
 
 
 def _words(text: str, expected: Expected) -> tuple[str, ...]:
+    text = without_enumeration(text)
     return tokens(_SENTENCE_WORD.sub("", text) if expected.case_sensitive else text)
 
 

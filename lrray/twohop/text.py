@@ -13,6 +13,15 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+_ORDINAL = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth"
+# What numbers the parts of a text. At its very beginning only the first part can stand: "8. That is
+# oxygen's number" begins with an answer.
+_ENUMERATION = (
+    re.compile(rf"\b(?:step|hop)\s+\d+\b\s*[.:)]?|\b(?:{_ORDINAL})\s+(?:step|hop)\b", re.I),
+    re.compile(r"(?:\A[\s*#]*1|^(?<!\A)[ \t*#>-]*\d{1,2})[.)]\**(?=[ \t]+\S)", re.M),
+    re.compile(rf"(?:\A[\s*]*first|(?<=[\n.:;!?])[ \t*]*(?:{_ORDINAL}))(?=[,:])", re.I),
+)
+
 Span = tuple[int, int]
 """First token and the one after the last."""
 
@@ -26,6 +35,13 @@ _LETTERS = str.maketrans(
     {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "ð": "d", "ı": "i", "þ": "th"}
     | {"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
 )
+
+
+def without_enumeration(text: str) -> str:
+    """``text`` without what numbers its parts: "Step 2:", "2." of a list, "Second, …"."""
+    for pattern in _ENUMERATION:
+        text = pattern.sub("\n", text)
+    return text
 
 
 @lru_cache(maxsize=20_000)  # names and answers are compared with every text

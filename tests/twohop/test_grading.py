@@ -83,6 +83,42 @@ def test_strict_grading(expected, text, right):
     assert is_right(text, expected) is right
 
 
+GENERATION = expect("second", "2nd", "2", e2=["Atari 2600"])
+EIGHT = expect("8", "eighth", e2=["Oxygen"])
+FIRST_CENTURY = expect("1", "first", e2=["Lugdunum"])
+
+ENUMERATED = [
+    (GENERATION, "Step 1: Find it.\nStep 2: Recall.\nStep 3: I don't know.", False),
+    (GENERATION, "**Step 2:** I don't know.", False),
+    (GENERATION, "The second step is to recall it.", False),
+    (GENERATION, "1. First, find it.\n2. Second, recall.\n3. Third, combine them.", False),
+    (GENERATION, "Think.\n  2) recall it", False),
+    (GENERATION, "Think.\n**2.** recall it", False),
+    (GENERATION, "First, find it. Second, recall: the third generation.", False),
+    (FIRST_CENTURY, "1. Find the city.", False),
+    (FIRST_CENTURY, "First, find the city.", False),
+    # Answers that look like parts of an enumeration.
+    (GENERATION, "Second", True),
+    (GENERATION, "Second, for it is of 1977.", True),
+    (GENERATION, "First, find it. It is of the second generation.", True),
+    (GENERATION, "Step 1: it is of generation 2.", True),
+    (GENERATION, "1. Find it.\n2. It is an Atari 2600.\n3. That is of the 2nd generation.", True),
+    (GENERATION, "Answer:\n2", True),
+    (GENERATION, "Answer:\n2.", True),
+    (EIGHT, "8. That is the number of oxygen.", True),
+    (EIGHT, "the eighth century", True),
+    (FIRST_CENTURY, "First century BC", True),
+    (FIRST_CENTURY, "Founded in the first century BC.", True),
+    (FIRST_CENTURY, "1", True),
+    (HEIGHT, "Step 2: 8,611 m", True),
+]
+
+
+@pytest.mark.parametrize(("expected", "text", "right"), ENUMERATED)
+def test_numbers_of_steps_and_lists_are_no_answers(expected, text, right):
+    assert grade(text, expected).strict is right
+
+
 PLAIN = [
     (OXFORD, "The University of Oxford", True),
     (HYDROGEN, "the", True),
