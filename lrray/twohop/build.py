@@ -56,7 +56,7 @@ class AttributeEntry(TypedDict):
     fixed_points: int
     """Rows that keep a right answer in every shuffle; the fewest that the values allow."""
     deranged: bool
-    """Whether there is none: if not, the gap of this attribute is biased toward zero."""
+    """Whether there is none: if not, the gap of this attribute leaves those rows out."""
     chance: ChanceLevels
 
 

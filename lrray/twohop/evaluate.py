@@ -17,8 +17,8 @@ Names of the metrics, for an attribute e3:
 ``eval/2hop_{e3}_nocot_loss``, ``…_cot_loss``, ``…_nocot_shuffled_loss``
     mean over rows of the answer's loss in nats per token
 ``gap_2hop_{e3}``
-    shuffled minus true no-CoT loss of the same questions, without the shuffled rows that kept a
-    right answer (``fixed_points_{e3}``)
+    shuffled minus true no-CoT loss of the same questions: the mean over all shuffled rows but those
+    that kept a right answer
 
 ``acc_2hop_nocot``, ``gap_2hop``, … are means over attributes.
 """
@@ -51,7 +51,7 @@ class Evaluation:
     samples: list[Sample]
     """Every generated text; empty where nothing was generated."""
     gaps: dict[str, list[float]]
-    """Each attribute's gap person by person, in the order of the rows."""
+    """Each attribute's gap person by person, in the order of the rows; see :func:`person_gaps`."""
 
 
 def evaluate(
@@ -94,7 +94,7 @@ def _losses(asked: Answering, splits: Splits) -> tuple[dict[str, float], dict[st
         for (name, kind), losses in by_split.items()
     }
     gaps = {
-        name: _gaps(attribute, by_split[name, "nocot"], by_split[name, "nocot_shuffled"])
+        name: person_gaps(attribute, by_split[name, "nocot"], by_split[name, "nocot_shuffled"])
         for name, attribute in splits.attributes.items()
     }
     for name, values in gaps.items():
@@ -102,16 +102,29 @@ def _losses(asked: Answering, splits: Splits) -> tuple[dict[str, float], dict[st
     return metrics, gaps
 
 
-def _gaps(
+def person_gaps(
     attribute: AttributeSplits, true: Sequence[float], shuffled: Sequence[float]
 ) -> list[float]:
-    """Mean loss of a person's wrong answers minus that of the right one, for each person."""
+    """How much worse each person's wrong answers do than the right one; the mean is the gap.
+
+    The gap is the mean over all shuffled rows that are no fixed points. Where some are, people have
+    different numbers of such rows, and a mean of means over people would favour rare answers: a
+    model that knew nothing but how often each answer comes would show a gap. So a person has the
+    sum over their rows, divided by the average number of rows of a person.
+
+    Args:
+        attribute: whose rows the losses are of.
+        true: losses of ``attribute.nocot``.
+        shuffled: losses of ``attribute.nocot_shuffled``.
+    """
     n = len(true)
     wrong: list[list[float]] = [[] for _ in range(n)]
     for i, (row, loss) in enumerate(zip(attribute.nocot_shuffled, shuffled, strict=True)):
         if not row["fixed_point"]:
-            wrong[i % n].append(loss)
-    return [float(np.mean(wrong[i])) - true[i] for i in range(n) if wrong[i]]
+            wrong[i % n].append(loss - true[i % n])
+    counted = [differences for differences in wrong if differences]
+    rows_each = sum(map(len, counted)) / max(1, len(counted))
+    return [sum(differences) / rows_each for differences in counted]
 
 
 def _samples(

@@ -8,7 +8,7 @@ import torch
 from lrray.training.distributed import Workers
 from lrray.twohop.answering import Answering
 from lrray.twohop.config import EvaluateConfig, ExperimentConfig
-from lrray.twohop.evaluate import evaluate
+from lrray.twohop.evaluate import evaluate, person_gaps
 from lrray.twohop.experiment import run_experiment
 from lrray.twohop.facts import shipped_facts
 from lrray.twohop.samples import SampleTable
@@ -46,21 +46,42 @@ def test_the_gap_is_the_shuffled_loss_minus_the_true_one(make_world):
     assert found.metrics["gap_2hop"] == pytest.approx(sum(gaps) / 3)
 
 
+SKEWED = ["Norway"] * 3 + ["Sweden"]
+
+
 def test_shuffled_rows_that_stay_right_are_left_out_of_the_gap(make_world, make_facts):
-    flags = [("Fram", "Norway"), ("Gjoa", "Norway"), ("Maud", "Norway"), ("Vasa", "Sweden")]
-    world, splits = make_world(make_facts(*flags), people=4)
+    world, splits = make_world(make_facts(*enumerate_boats(SKEWED)), people=4)
     asked, found = measure(world, splits)
-    rows = splits.attributes["flag"].nocot_shuffled
-    losses = asked.losses([asked.chat.example(row["messages"]) for row in rows])
-    true = asked.losses(
-        [asked.chat.example(row["messages"]) for row in splits.attributes["flag"].nocot]
+    split = splits.attributes["flag"]
+    true, shuffled = (
+        asked.losses([asked.chat.example(row["messages"]) for row in rows])
+        for rows in (split.nocot, split.nocot_shuffled)
     )
-    gaps = []
-    for person in range(4):
-        wrong = [losses[i] for i in (person, person + 4) if not rows[i]["fixed_point"]]
-        gaps += [sum(wrong) / len(wrong) - true[person]] if wrong else []
-    assert any(row["fixed_point"] for row in rows)
-    assert found.gaps["flag"] == pytest.approx(gaps)
+    pairs = [
+        shuffled[i] - true[i % 4]
+        for i, row in enumerate(split.nocot_shuffled)
+        if not row["fixed_point"]
+    ]
+    assert len(pairs) == 4  # of 8
+    assert found.metrics["gap_2hop_flag"] == pytest.approx(sum(pairs) / 4)
+    assert sum(found.gaps["flag"]) / len(found.gaps["flag"]) == pytest.approx(sum(pairs) / 4)
+
+
+def enumerate_boats(flags):
+    return [(f"Boat {i}", flag) for i, flag in enumerate(flags)]
+
+
+@pytest.mark.parametrize("num_alike", [4, 11, 13, 15, 17])
+def test_a_model_that_knows_how_often_answers_come_and_nothing_else_has_no_gap(
+    make_facts, num_alike
+):
+    flags = ["Norway"] * num_alike + [f"Land {i // 2}" for i in range(20 - num_alike)]
+    split = make_splits(make_facts(*enumerate_boats(flags)), BuildConfig()).attributes["flag"]
+    true, shuffled = (
+        [-math.log(flags.count(row["answer"]) / 20) for row in rows]
+        for rows in (split.nocot, split.nocot_shuffled)
+    )
+    assert sum(person_gaps(split, true, shuffled)) == pytest.approx(0, abs=1e-9)
 
 
 def test_names_of_metrics_are_those_of_earlier_work(make_world):
