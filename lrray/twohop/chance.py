@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from lrray.twohop.splits import AttributeSplits
@@ -32,6 +33,27 @@ def chance_levels(splits: AttributeSplits) -> ChanceLevels:
         "commonest_plain": _accuracy_of_always(plain, best),
         "commonest_answer": answers[best],
     }
+
+
+def guessing(splits: AttributeSplits) -> tuple[float, float]:
+    """Accuracy of another person's answer, and of the commonest one.
+
+    Where facts stand before the questions, guesses are drawn from the answers shown there, the
+    right one among them: any of them, and the one that is shown most often.
+    """
+    if splits.shown is None:
+        levels = chance_levels(splits)
+        return levels["other_person"], levels["commonest"]
+    rows = [_guesses_from(splits.right, i, shown) for i, shown in enumerate(splits.shown)]
+    anyone, commonest = zip(*rows, strict=True)
+    return sum(anyone) / len(rows), sum(commonest) / len(rows)
+
+
+def _guesses_from(right: list[list[bool]], i: int, shown: Sequence[int]) -> tuple[float, float]:
+    votes = {j: sum(right[k][j] for k in shown) for j in shown}
+    best = [j for j in shown if votes[j] == max(votes.values())]
+    anyone, commonest = (sum(right[i][j] for j in own) / len(own) for own in (shown, best))
+    return anyone, commonest
 
 
 def _accuracy_of_always(right: list[list[bool]], j: int) -> float:

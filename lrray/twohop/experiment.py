@@ -14,7 +14,7 @@ from typing import Any
 from lrray.training.distributed import Workers, join_workers
 from lrray.training.stopping import stop_on_sigterm
 from lrray.twohop.answering import Answering
-from lrray.twohop.chance import chance_levels
+from lrray.twohop.chance import guessing
 from lrray.twohop.chat import ChatFormat
 from lrray.twohop.config import TINY_WORLD, ExperimentConfig
 from lrray.twohop.evaluate import evaluate
@@ -128,15 +128,13 @@ def _final(history: History) -> dict[str, Any]:
 
 
 def _chances(splits: Splits) -> dict[str, float]:
-    levels = {name: chance_levels(split) for name, split in splits.attributes.items()}
+    levels = {name: guessing(split) for name, split in splits.attributes.items()}
     found = {}
-    for name, level in levels.items():
-        found[f"chance_2hop_{name}"] = level["other_person"]
-        found[f"commonest_2hop_{name}"] = level["commonest"]
-    count = len(levels)
-    found["chance_2hop"] = sum(level["other_person"] for level in levels.values()) / count
-    found["commonest_2hop"] = sum(level["commonest"] for level in levels.values()) / count
-    return found
+    for name, (other_person, commonest) in levels.items():
+        found[f"chance_2hop_{name}"] = other_person
+        found[f"commonest_2hop_{name}"] = commonest
+    means = (sum(column) / len(levels) for column in zip(*levels.values(), strict=True))
+    return {**found, **dict(zip(("chance_2hop", "commonest_2hop"), means, strict=True))}
 
 
 def _attributes(splits: Splits) -> dict[str, dict[str, Any]]:

@@ -61,6 +61,8 @@ class AttributeSplits:
     """``right[i][j]``: whether row j's answer is right for row i; true where i is j."""
     left_out: int
     """People whose fact is uncertain and so not asked."""
+    shown: list[list[int]] | None = None
+    """Where facts stand before the questions: for each row the rows whose answers it shows."""
 
 
 @dataclass(frozen=True)

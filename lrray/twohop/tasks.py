@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 from lrray.twohop.config import TaskName
 from lrray.twohop.facts import Entity, Facts
-from lrray.twohop.rows import Message, Row, chat
-from lrray.twohop.splits import BuildConfig, Splits, make_splits
+from lrray.twohop.rows import Message, Row, chat, with_answer_of
+from lrray.twohop.splits import AttributeSplits, BuildConfig, Splits, make_splits
 
 NUM_DISTRACTORS = 3
 """Facts about other people that stand between the two hops of a person, or beside them."""
@@ -95,45 +95,85 @@ def _documents(
 
 
 def _with_context(facts: Facts, splits: Splits, build: BuildConfig) -> Splits:
-    def given(row: Row) -> Row:
-        context = _context(facts, splits, row, build)
-        system = next((m["content"] for m in _system(row)), "")
-        messages = chat(system, f"{context} {row['question']}", row["answer"])
-        return {**row, "messages": messages}
+    """The splits with both hops of a person and of some others before each question.
+
+    For each attribute the people stand in a ring, in random order, and a context tells of a person
+    and the next ones. In a shuffle everybody gets the answer of the person that many places on. So
+    answers are permuted among the people, and a wrong answer stands in the context as the right one
+    does: what copies any answer from there has no gap.
+    """
+    entities = {entity.name: entity for entity in facts.entities}
+    owners = {row["person"]: entities[row["answer"]] for row in splits.first_hop}
+
+    def given(rows: Sequence[Row]) -> list[Row]:
+        shown = _shown(rows, build)
+        return [
+            _given(row, _context(facts, owners, row, [rows[j]["person"] for j in shown[i]], build))
+            for i, row in enumerate(rows)
+        ]
 
     return Splits(
-        first_hop=[given(row) for row in splits.first_hop],
+        first_hop=given(splits.first_hop),
         attributes={
             name: replace(
                 split,
-                nocot=[given(row) for row in split.nocot],
-                cot=[given(row) for row in split.cot],
-                nocot_shuffled=[given(row) for row in split.nocot_shuffled],
-                second_hop=[given(row) for row in split.second_hop],
+                nocot=given(split.nocot),
+                cot=given(split.cot),
+                nocot_shuffled=[
+                    row for rows in _shuffled_in_context(split, build) for row in given(rows)
+                ],
+                second_hop=given(split.second_hop),
+                shown=_shown(split.nocot, build),
             )
             for name, split in splits.attributes.items()
         },
     )
 
 
-def _context(facts: Facts, splits: Splits, row: Row, build: BuildConfig) -> str:
-    """Both hops of a person and of some others, sentence by sentence in random order.
+def _shown(rows: Sequence[Row], build: BuildConfig) -> list[list[int]]:
+    """For each row itself and the rows whose facts its context holds, in the order of the ring."""
+    ring = list(range(len(rows)))
+    random.Random(f"{build.seed}/{rows[0]['attribute']}/context").shuffle(ring)
+    size = min(1 + NUM_DISTRACTORS, len(ring))
+    shown = {row: [ring[(i + k) % len(ring)] for k in range(size)] for i, row in enumerate(ring)}
+    return [shown[i] for i in range(len(rows))]
+
+
+def _shuffled_in_context(split: AttributeSplits, build: BuildConfig) -> list[list[Row]]:
+    """The rows of each shuffle, of which there are as many as other people in a context."""
+    shown, rows = _shown(split.nocot, build), split.nocot
+    return [
+        [
+            with_answer_of(
+                row, rows[shown[i][k]], shuffle=k, fixed_point=split.right[i][shown[i][k]]
+            )
+            for i, row in enumerate(rows)
+        ]
+        for k in range(1, len(shown[0]))
+    ]
+
+
+def _given(row: Row, context: str) -> Row:
+    system = next((m["content"] for m in _system(row)), "")
+    return {**row, "messages": chat(system, f"{context} {row['question']}", row["answer"])}
+
+
+def _context(
+    facts: Facts, owners: Mapping[str, Entity], row: Row, told: Sequence[str], build: BuildConfig
+) -> str:
+    """Both hops of the people told of, sentence by sentence in random order.
 
     A question and its shuffled counterparts have the same context.
     """
-    rng = random.Random(f"{build.seed}/{row['person']}/{row['attribute']}/context")
-    owners = {first["person"]: first["answer"] for first in splits.first_hop}
-    others = rng.sample([name for name in owners if name != row["person"]], NUM_DISTRACTORS)
-    by_name = {entity.name: entity for entity in facts.entities}
     about = facts.attributes.get(row["attribute"])
     sentences = []
-    for person in (row["person"], *others):
-        entity = by_name[owners[person]]
+    for person in told:
+        entity = owners[person]
         sentences.append(facts.first_hop.statement.format(person=person, entity=entity.name))
         if about is not None:
             value = entity.facts[row["attribute"]].text
             sentences.append(about.statement.format(entity=entity.name, value=value))
-    rng.shuffle(sentences)
+    random.Random(f"{build.seed}/{row['person']}/{row['attribute']}/context").shuffle(sentences)
     return " ".join(sentences)
 
 

@@ -1,12 +1,18 @@
 """Variants of the experiment: what is invented, what is trained, what stands where."""
 
+import math
+from collections import Counter
+
 import pytest
 import torch
 
+from lrray.twohop.chance import guessing
+from lrray.twohop.evaluate import person_gaps
 from lrray.twohop.facts import shipped_facts
 from lrray.twohop.facts.checks import broken_rules
 from lrray.twohop.splits import BuildConfig
 from lrray.twohop.tasks import NUM_DISTRACTORS, invented, make_task
+from lrray.twohop.text import stands_in
 from tests.twohop.run_experiments import run, small
 
 torch.set_num_threads(1)
@@ -62,12 +68,44 @@ def test_the_context_holds_both_hops_among_others(facts):
     assert task.training == []
     split = task.splits.attributes["state"]
     for row, shuffled in zip(split.nocot, split.nocot_shuffled, strict=False):
+        assert f" {shuffled['answer']}." in row["messages"][1]["content"]
         text = row["messages"][1]["content"]
         assert text.endswith(row["question"])
         assert f"{row['person']} works at {row['answer_intermediate']}." in text
         assert f"{row['answer_intermediate']} is in the state of {row['answer']}." in text
         assert text.count(".") == 2 * (1 + NUM_DISTRACTORS)
         assert shuffled["messages"][1] == row["messages"][1]
+
+
+@pytest.mark.parametrize("dataset", ["parks", "universities"])
+def test_shuffled_answers_stand_in_the_same_context_as_often_as_right_ones(dataset):
+    task = make_task("in_context", shipped_facts(dataset), BuildConfig(seed=1))
+    for split in task.splits.attributes.values():
+        assert [row["shuffle"] for row in split.nocot_shuffled] == [1] * 20 + [2] * 20 + [3] * 20
+        for row in split.nocot_shuffled:
+            assert stands_in(row["answer"], row["messages"][1]["content"])
+            assert row["messages"][-1]["content"] == row["answer"]
+        common = Counter(row["answer"] for row in split.nocot)
+        true, shuffled = (
+            [-math.log(common[row["answer"]]) for row in rows]
+            for rows in (split.nocot, split.nocot_shuffled)
+        )
+        # What knows no more than how common an answer is has no gap.
+        assert sum(person_gaps(split, true, shuffled)) == pytest.approx(0, abs=1e-9)
+
+
+def test_chance_in_a_context_is_counted_over_its_answers(make_facts):
+    flags = ["Peru", "Peru", "Cuba", "Chad"]
+    facts = make_facts(*((f"Boat {i}", flag) for i, flag in enumerate(flags)))
+    split = make_task("in_context", facts, BuildConfig(people=4)).splits.attributes["flag"]
+    # All four stand in every context: two are right for half of the people, one for the others.
+    assert guessing(split) == pytest.approx(((2 / 4 + 1 / 4) / 2, 1 / 2))
+
+
+def test_in_context_does_with_fewer_people_than_a_context_has_room_for(facts):
+    task = make_task("in_context", facts, BuildConfig(seed=1, people=3))
+    for row in task.splits.attributes["state"].nocot:
+        assert row["messages"][1]["content"].count(".") == 2 * 3
 
 
 @pytest.mark.parametrize("name", INVENTED)
