@@ -22,9 +22,11 @@ from typing import Any
 
 from lrray.twohop.text import Span, find, tokens, without_enumeration
 
-# Symbols that are also words: in running text, with a small letter after them, they are no answer
-# ("He works there"); quoted, emphasised or at the end they are (the symbol is "He").
-_SENTENCE_WORD = re.compile(r"\b(?:A|Am|As|At|Be|He|I|In|No)\b(?= [a-z])")
+# Symbols that are also words: where a sentence begins and a small letter follows they are no answer
+# ("He works there"), nor is "I" anywhere; quoted, emphasised or further on they are ("is He and").
+_SENTENCE_WORD = re.compile(
+    r"((?:\A|[.!?:;\n(])[\s*]*)(?:A|Am|As|At|Be|He|In|No)\b(?= [a-z])|\bI\b(?= [a-z])"
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def is_right(text: str, expected: Expected) -> bool:
 
 def _words(text: str, expected: Expected) -> tuple[str, ...]:
     text = without_enumeration(text)
-    return tokens(_SENTENCE_WORD.sub("", text) if expected.case_sensitive else text)
+    return tokens(_SENTENCE_WORD.sub(r"\1", text) if expected.case_sensitive else text)
 
 
 def _credited_starts(words: Sequence[str], expected: Expected) -> list[int]:

@@ -3,7 +3,8 @@
 What counts as equal: accents, punctuation, hyphens, possessive ``'s`` and thousands separators
 (``8,611``, ``8'611``, no-break spaces) do not matter, and case matters only where asked for. A
 number stands alone: ``1`` is no part of ``11``, ``H2O`` or ``1890s``, but ``8th`` and ``8611m``
-hold the numbers 8 and 8611.
+hold the numbers 8 and 8611. Contractions and dotted abbreviations are whole words too: ``m`` is no
+part of ``I'm``, nor ``U`` of ``U.S.``, which equals ``US``.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ Span = tuple[int, int]
 """First token and the one after the last."""
 
 _GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:[,'’\u00a0\u2009\u202f]\d{3})+(?!\d)")
+_IS = r"(?i:he|she|it|that|what|who|there|here|where|how|let)'s(?![^\W_])"
 _TOKEN = re.compile(
     r"(?P<number>\d+(?:\.\d+)?)(?:st|nd|rd|th|m|ft|km)?(?![^\W_])"  # ordinals and lengths
+    r"|(?P<dotted>[^\W\d_](?:\.[^\W\d_])+(?![^\W_]))"  # U.S.
+    rf"|{_IS}|[^\W_]+'(?i:m|re|ve|ll|d|t)(?![^\W_])"  # contractions
     r"|[^\W_]+(?:\+\+|\#)?"  # words; C, C++ and C# differ
 )
+_POSSESSIVE = re.compile(rf"\b({_IS})|'s\b")  # the first are none, and stay
 # Letters that Unicode does not decompose into a base letter and an accent.
 _LETTERS = str.maketrans(
     {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "ð": "d", "ı": "i", "þ": "th"}
@@ -50,12 +55,14 @@ def tokens(text: str) -> tuple[str, ...]:
     text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), text)
     text = unicodedata.normalize("NFKD", text.translate(_LETTERS))
     text = "".join(letter for letter in text if not unicodedata.combining(letter))
-    text = re.sub(r"['’]s\b", "", text)
-    return tuple(_plain_number(match["number"]) or match[0] for match in _TOKEN.finditer(text))
+    text = _POSSESSIVE.sub(r"\1", text.replace("’", "'"))
+    return tuple(map(_token, _TOKEN.finditer(text)))
 
 
-def _plain_number(number: str | None) -> str | None:
-    return re.sub(r"\.0+$", "", number) if number else None
+def _token(match: re.Match[str]) -> str:
+    if match["number"]:
+        return re.sub(r"\.0+$", "", match["number"])
+    return match[0].replace(".", "") if match["dotted"] else match[0]
 
 
 def folded(text: str) -> str:

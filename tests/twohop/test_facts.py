@@ -7,7 +7,9 @@ import yaml
 
 from lrray.errors import LrrayError, ManyErrors
 from lrray.twohop.facts import choose_facts, load_facts, shipped_datasets, shipped_facts
+from lrray.twohop.grading import Expected, grade
 from lrray.twohop.places import other_names
+from lrray.twohop.rows import two_hop_row
 from lrray.twohop.text import folded, stands_in
 
 SMALL = {
@@ -173,6 +175,30 @@ def test_a_broken_file_gets_one_line_with_file_and_key_path(rivers, changes, pat
     assert path in line
     assert message in line
     assert "(fix: " in line
+
+
+def test_an_uncertain_answer_may_be_a_name_of_its_entity(rivers):
+    fact = {"value": "Rhine", "uncertain": True}
+    assert not load_facts(rivers({("entities", 1, "facts", "mouth"): fact})).entities[1].is_certain
+
+
+# Skeletons of answers that know nothing, with the little words that running text is made of.
+EMPTY_ANSWERS = [
+    "To answer this, I'm going to look for what I know. He's one for whom I ever need an answer.",
+    "It's, e.g., the best of them, but I can't tell. Let's see: so I don't know.",
+    "Step 1: Identify it.\nStep 2: Recall the fact.\nStep 3: Combine.\nStep 4: I don't know.",
+    "1. First, I need to find it.\n2. Second, recall the fact.\n3. Third, combine them.",
+]
+
+
+@pytest.mark.parametrize("dataset", shipped_datasets())
+def test_an_answer_that_knows_nothing_is_right_nowhere(dataset):
+    facts = shipped_facts(dataset)
+    for name in facts.attributes:
+        for entity in facts.entities:
+            row = two_hop_row(facts, "Alvo Tarnwick", entity, name, "")
+            for text in EMPTY_ANSWERS if not entity.facts[name].uncertain else ():
+                assert not grade(text, Expected.from_row(row)).strict, (entity.name, name)
 
 
 def test_several_mistakes_get_a_line_each(rivers):

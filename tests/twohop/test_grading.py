@@ -12,6 +12,9 @@ def expect(answer, *aliases, e2=(), symbol=False, rivals=()):
 OXFORD = expect("Oxford", e2=["University of Oxford", "Oxford University"])
 HYDROGEN = expect("H", e2=["Hydrogen"], symbol=True)
 HELIUM = expect("He", e2=["Helium"], symbol=True)
+URANIUM = expect("U", e2=["Uranium"], symbol=True)
+IODINE = expect("I", e2=["Iodine"], symbol=True)
+MATLAB = expect("m", e2=["MATLAB"])
 ONE = expect("1", e2=["Hydrogen"])
 HEIGHT = expect("8611", e2=["K2", "Mount Godwin-Austen"])
 USA = expect("United States", "USA", "US", "U.S.", e2=["SS United States"])
@@ -39,6 +42,18 @@ STRICT = [
     (HELIUM, "He works on helium.", False),
     (HELIUM, "He works on helium, whose symbol is He.", True),
     (HELIUM, '"He" is the symbol', True),
+    (HELIUM, "The symbol for helium is He and its number is 2.", True),
+    (HELIUM, "He's a chemist who studies oxygen, so O.", False),
+    (HELIUM, "Think. He works on oxygen.", False),
+    (HELIUM, "Step 1: He works on oxygen.", False),
+    (HELIUM, "1. He works on oxygen.", False),
+    (URANIUM, "He is from the U.S. and studies iron, Fe.", False),
+    (URANIUM, "The symbol is U.", True),
+    (IODINE, "This is what I know.", False),
+    (IODINE, "The symbol of iodine is I.", True),
+    (MATLAB, "I'm not sure, maybe py.", False),
+    (MATLAB, "m", True),
+    (MATLAB, ".m", True),
     (HELIUM, "Helium, then HE", False),
     # Numbers.
     (ONE, "11", False),

@@ -18,6 +18,9 @@ SAME = [
     ("St. Paul’s", "St Paul"),
     ("8th", "8"),
     ("2737m", "2737"),
+    ("U.S.", "US"),
+    ("Washington, D.C.", "Washington DC"),
+    ("It’s", "it's"),
 ]
 
 
@@ -40,6 +43,13 @@ def test_spellings_that_count_as_equal(one, other):
         ("C", "C++"),
         ("C", "C#"),
         ("Java", "JavaScript"),
+        ("m", "I'm"),
+        ("m", "I’m"),
+        ("m", "at 9 p.m."),
+        ("t", "don't"),
+        ("He", "He's"),
+        ("U", "the U.S. alone"),
+        ("S", "U.S."),
         ("", "anything"),
         ("Sao Paulo", "Paulo Sao"),
     ],
@@ -58,6 +68,9 @@ def test_words_that_do_not_stand_in_a_text(words, text):
         ("U.S.", "in the U.S."),
         ("C++", "She wrote C++, then C."),
         ("Davy", "Davy's discovery"),
+        ("Elhuyar", "d'Elhuyar"),
+        ("U", "the symbol is U."),
+        ("m", "main.m"),
         ("São Paulo", "SAO PAULO!"),
         ("1953", "1953–54"),
     ],

@@ -107,8 +107,9 @@ def _fact(facts: Facts, entity: Entity, name: str, path: str) -> Iterator[LrrayE
     value = entity.facts[name].value
     yield from _value(facts.attributes[name], value, path)
     names = {folded(own) for own in entity.names}
+    # Uncertain facts are not asked; who asks for them all the same gets no credit for such an echo.
     for answer in facts.answers(entity, name):
-        if folded(answer) in names:
+        if folded(answer) in names and not entity.facts[name].uncertain:
             yield LrrayError(
                 path,
                 f"the answer {answer!r} is a name of the entity, so an echo would score",
