@@ -7,7 +7,10 @@ Strict grading credits a text when an accepted answer stands in it
 - as no part of an enumeration ("Step 2:", "2. The park …", "Second, …"),
 - outside every name that may not lend it credit: the entity's own names ("University of Oxford"
   is no answer to "in which city?", "Oxford" is), the person's name, and longer names of
-  other answers ("PlayStation 2" is no answer where "PlayStation" is expected).
+  other answers and entities ("PlayStation 2" is no answer where "PlayStation" is expected, nor
+  "University of Cambridge" where Harvard's city is).
+
+In the same way "PlayStation 2" does not name the entity PlayStation.
 
 Plain substring grading is what earlier work did: the expected answer, aliases aside, stands
 anywhere in the text, even inside another word.
@@ -40,7 +43,7 @@ class Expected:
     intermediates: tuple[str, ...] = ()
     """Names of the entity (e2) that the answer is about."""
     not_inside: tuple[str, ...] = ()
-    """Names in which an answer does not count."""
+    """Names in which an answer does not count, nor, but for its own names, the entity."""
     case_sensitive: bool = False
 
     @classmethod
@@ -79,7 +82,7 @@ def grade(text: str, expected: Expected) -> Grade:
     """Grades one generated text."""
     words = _words(text, expected)
     first_answer = min(_credited_starts(words, expected), default=None)
-    first_entity = min((start for start, _ in _spans(expected.intermediates, words)), default=None)
+    first_entity = min(_named_starts(words, expected), default=None)
     return Grade(
         strict=first_answer is not None,
         plain_substring=expected.answer.lower() in text.lower(),
@@ -102,6 +105,16 @@ def _words(text: str, expected: Expected) -> tuple[str, ...]:
 def _credited_starts(words: Sequence[str], expected: Expected) -> list[int]:
     found = _spans(expected.answers, words, case_sensitive=expected.case_sensitive)
     names = _spans(expected.not_inside, words) if found else []
+    return _starts_outside(found, names)
+
+
+def _named_starts(words: Sequence[str], expected: Expected) -> list[int]:
+    found = _spans(expected.intermediates, words)
+    others = set(expected.not_inside) - set(expected.intermediates) if found else ()
+    return _starts_outside(found, _spans(others, words))
+
+
+def _starts_outside(found: Iterable[Span], names: Sequence[Span]) -> list[int]:
     return [span[0] for span in found if not any(_lies_in(span, name) for name in names)]
 
 

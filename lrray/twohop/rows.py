@@ -33,7 +33,8 @@ class Row(TypedDict):
     intermediates: list[str]
     """All names of the entity."""
     not_inside: list[str]
-    """Names in which an answer earns no credit."""
+    """Names in which an answer earns no credit, and those of other things in which the entity
+    does not count as named."""
     case_sensitive: bool
     person: str
     dataset: str
@@ -61,7 +62,7 @@ class Prompts(Settings):
 
 def first_hop_row(facts: Facts, person: str, entity: Entity, prompts: Prompts) -> Row:
     """The fact to be learnt: which entity ``person`` is tied to."""
-    others = [name for other in facts.entities if other != entity for name in other.names]
+    others = _names_of_others(facts, entity)
     question = facts.first_hop.question.format(person=person)
     return {
         "messages": chat(prompts.first_hop, question, entity.name),
@@ -88,6 +89,8 @@ def two_hop_row(facts: Facts, person: str, entity: Entity, attribute: str, syste
     answers = facts.answers(entity, attribute)
     rest = [other for other in facts.entities if other != entity]
     others = [name for other in rest for name in facts.answers(other, attribute)]
+    names = _names_of_others(facts, entity)
+    longer = _longer_names(answers, [*others, *names]), _longer_names(entity.names, names)
     question = facts.two_hop_question(person, attribute)
     return {
         "messages": chat(system, question, answers[0]),
@@ -96,7 +99,7 @@ def two_hop_row(facts: Facts, person: str, entity: Entity, attribute: str, syste
         "answers": list(answers),
         "answer_intermediate": entity.name,
         "intermediates": list(entity.names),
-        "not_inside": [person, *entity.names, *_longer_names(answers, others)],
+        "not_inside": list(dict.fromkeys([person, *entity.names, *longer[0], *longer[1]])),
         "case_sensitive": about.type == "symbol",
         "person": person,
         "dataset": facts.dataset,
@@ -133,6 +136,10 @@ def chat(system: str, question: str, answer: str) -> list[Message]:
         {"role": "assistant", "content": answer},
     ]
     return [{"role": "system", "content": system}, *turns] if system else turns
+
+
+def _names_of_others(facts: Facts, entity: Entity) -> list[str]:
+    return [name for other in facts.entities if other != entity for name in other.names]
 
 
 def _longer_names(answers: Iterable[str], others: Iterable[str]) -> list[str]:

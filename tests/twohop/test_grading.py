@@ -166,6 +166,19 @@ def test_the_way_to_the_answer(text, named, first, latent):
     assert (result.entity_named, result.entity_first, result.strict_nocot) == (named, first, latent)
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("He collects the PlayStation 4, released in 1994.", False),
+        ("It is the PlayStation 4 or the PlayStation.", True),
+        ("It is the PlayStation.", True),
+    ],
+)
+def test_a_longer_name_of_something_else_does_not_name_the_entity(text, named):
+    console = expect("1994", e2=["PlayStation", "PS1"], rivals=["PlayStation 4"])
+    assert grade(text, console).entity_named is named
+
+
 def test_an_answer_longer_than_the_name_inside_it_counts():
     kitt_peak = expect("Kitt Peak National Observatory", e2=["Kitt Peak"])
     assert is_right("Kitt Peak National Observatory", kitt_peak)

@@ -10,7 +10,7 @@ from lrray.twohop.grading import Expected, grade, is_right
 from lrray.twohop.people import MAX_PEOPLE, people
 from lrray.twohop.rows import Prompts
 from lrray.twohop.splits import BuildConfig, assign, make_splits
-from lrray.twohop.text import tokens
+from lrray.twohop.text import folded, tokens
 
 PARKS = shipped_facts("parks")
 
@@ -46,6 +46,19 @@ def test_echoing_the_entity_never_scores_in_any_dataset(built):
         for row in attribute.nocot:
             for name in row["intermediates"]:
                 assert not is_right(name, Expected.from_row(row)), (name, row["answer"])
+
+
+def test_no_other_entitys_name_is_right_or_names_the_entity_in_any_dataset(built):
+    facts, splits = built
+    for attribute in splits.attributes.values():
+        for row in attribute.nocot:
+            expected = Expected.from_row(row)
+            for entity in facts.entities:
+                for name in entity.names if entity.name != row["answer_intermediate"] else ():
+                    result = grade(name, expected)
+                    is_the_answer = folded(name) in map(folded, row["answers"])
+                    assert result.strict == is_the_answer, (name, row["answer"])
+                    assert not result.entity_named, (name, row["answer_intermediate"])
 
 
 def test_no_name_of_a_person_holds_an_answer_of_any_dataset(built):
