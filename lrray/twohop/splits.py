@@ -87,8 +87,8 @@ def make_splits(facts: Facts, config: BuildConfig) -> Splits:
     drawn again, at most ten times, and the draw with the fewest fixed points is kept.
 
     Raises:
-        LrrayError: there are fewer entities or names than people, or an attribute is certain for
-            fewer than two of the people.
+        LrrayError: there are fewer entities or names than people, an attribute is certain for
+            fewer than two of the people, or its answers are all alike, so that none can be wrong.
     """
     draws = _MAX_DRAWS if len(facts.entities) > config.people else 1
     best = _draw_splits(facts, config, 0)
@@ -96,6 +96,14 @@ def make_splits(facts: Facts, config: BuildConfig) -> Splits:
         if not best.fixed_points:
             break
         best = min(best, _draw_splits(facts, config, draw), key=lambda splits: splits.fixed_points)
+    for name, split in best.attributes.items():
+        if all(map(all, split.right)):
+            raise LrrayError(
+                f"{facts.dataset}: attributes.{name}",
+                "must have at least 2 different answers among the people",
+                got=split.nocot[0]["answer"],
+                fix="add entities with another answer, ask for more people, or drop the attribute",
+            )
     return best
 
 
