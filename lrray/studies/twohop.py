@@ -66,10 +66,15 @@ class Study(CellStudy, ExperimentConfig):
                 got={"dataset": self.dataset, "facts": self.facts}, fix="dataset: parks",
             )  # fmt: skip
         try:
-            self.read_facts()
+            count = len(self.read_facts().entities)
         except LrrayError as error:
             at = "dataset" if self.facts is None else "facts"
             raise Problem(str(error), at=at) from None
+        if self.data.people > count:
+            raise Problem(
+                f"must be at most {count}, the number of entities of {self.facts or self.dataset}",
+                at="data.people", got=self.data.people, fix="ask for fewer people",
+            )  # fmt: skip
         self.shards_go_to_one_node()
         return self
 

@@ -69,6 +69,10 @@ def test_an_override_replaces_an_axis():
             {"dataset": "parks", "storage": "/there", "resources": {"workers": 2}},
             "storage: takes no sharded checkpoints of CPU workers",
         ),
+        (
+            {"dataset": "parks", "data": {"people": 28}},
+            "data.people: must be at most 27, the number of entities of parks, but got 28",
+        ),
         ({"dataset": "parks", "known_threshold": 50}, "known_threshold: must be"),
         ({"dataset": "parks", "modle": "x"}, "unknown key 'modle'"),
         (
