@@ -121,18 +121,24 @@ def read_manifest(folder: str | Path) -> Manifest:
     """Manifest of a built dataset, after checking every file against its checksum.
 
     Raises:
-        LrrayError: the manifest is missing, or a file is missing or was changed.
+        LrrayError: the manifest is missing or names files outside the folder, or a file is missing
+            or was changed.
     """
     folder = Path(folder)
     try:
         manifest: Manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        files = manifest["files"]
+        files = dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError):
         raise LrrayError(
             str(folder), "holds no complete dataset", fix="build the dataset again"
         ) from None
     for path, entry in files.items():
         file = folder / path
+        if not _lies_in(folder, path):
+            raise LrrayError(
+                str(folder / "manifest.json"), "must name files of its own folder alone", got=path,
+                fix="build the dataset again",
+            )  # fmt: skip
         if not file.is_file() or _sha256(file.read_bytes()) != entry["sha256"]:
             raise LrrayError(
                 str(file), "must have the manifest's checksum", fix="build the dataset again"
@@ -193,9 +199,15 @@ def _remove_outdated(folder: Path, texts: dict[str, str]) -> None:
     if not manifest.is_file():
         return
     try:
-        old = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        old = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
     except (ValueError, KeyError, TypeError):
         old = {}
     manifest.unlink()
     for path in set(old) - set(texts):
-        (folder / path).unlink(missing_ok=True)
+        if _lies_in(folder, path):
+            (folder / path).unlink(missing_ok=True)
+
+
+def _lies_in(folder: Path, path: str) -> bool:
+    """Whether a manifest's path stays in its folder; anybody may have written the manifest."""
+    return (folder / path).resolve().is_relative_to(folder.resolve())

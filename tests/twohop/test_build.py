@@ -115,6 +115,40 @@ def test_a_changed_file_is_found_out(tmp_path):
         read_manifest(tmp_path / "parks")
 
 
+@pytest.fixture
+def escaping(tmp_path):
+    """A function that builds parks and lets its manifest name a file outside; gives that file."""
+
+    def escape(path, **entry):
+        victim = tmp_path / "victim.txt"
+        victim.write_text("mine")
+        build_dataset(PARKS, CONFIG, tmp_path)
+        (tmp_path / "parks/link").symlink_to(tmp_path)
+        manifest = tmp_path / "parks/manifest.json"
+        named = {path.format(victim): entry}
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "files": named}))
+        return victim
+
+    return escape
+
+
+OUTSIDE = ["../victim.txt", "test/../../victim.txt", "link/victim.txt", "{}"]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_building_again_removes_nothing_outside_its_folder(escaping, tmp_path, path):
+    victim = escaping(path)
+    build_dataset(PARKS, CONFIG, tmp_path)
+    assert victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_manifest_that_names_files_outside_its_folder_is_refused(escaping, tmp_path, path):
+    escaping(path, sha256=hashlib.sha256(b"mine").hexdigest())
+    with pytest.raises(LrrayError, match=r"manifest\.json: must name files of its own folder"):
+        read_manifest(tmp_path / "parks")
+
+
 def test_a_build_that_was_cut_short_is_found_out(tmp_path):
     build_dataset(PARKS, CONFIG, tmp_path)
     (tmp_path / "parks/manifest.json").unlink()
