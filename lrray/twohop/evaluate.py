@@ -20,7 +20,7 @@ Names of the metrics, for an attribute e3:
     shuffled minus true no-CoT loss of the same questions: the mean over all shuffled rows but those
     that kept a right answer
 
-``acc_2hop_nocot``, ``gap_2hop``, … are means over attributes.
+``acc_2hop_nocot``, ``gap_2hop``, … are means over attributes, each weighing the same.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def evaluate(
     """
     metrics, gaps = _losses(asked, splits)
     samples = _samples(asked, splits, config, second_hop) if generate else []
-    metrics |= _accuracies(samples)
-    return Evaluation(metrics | _means(metrics), samples, gaps)
+    metrics |= accuracies(samples)
+    return Evaluation(metrics | means(metrics, list(splits.attributes)), samples, gaps)
 
 
 def _losses(asked: Answering, splits: Splits) -> tuple[dict[str, float], dict[str, list[float]]]:
@@ -183,7 +183,8 @@ _ACCURACIES = {
 """Split -> name of a metric -> the grade it averages."""
 
 
-def _accuracies(samples: Iterable[Sample]) -> dict[str, float]:
+def accuracies(samples: Iterable[Sample]) -> dict[str, float]:
+    """Shares of right answers, attribute by attribute."""
     grades: dict[str, list[bool]] = defaultdict(list)
     for sample in samples:
         if sample["attribute"] == FIRST_HOP:
@@ -191,19 +192,15 @@ def _accuracies(samples: Iterable[Sample]) -> dict[str, float]:
             continue
         for name, key in _ACCURACIES[sample["split"]].items():
             grades[name.format(sample["attribute"])].append(sample[key])
-            grades[name.replace("_{}", "")].append(sample[key])
     return {name: float(np.mean(values)) for name, values in grades.items()}
 
 
-def _means(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Mean over attributes of the losses and the gap."""
-    found = {}
-    for kind in ("nocot", "cot", "nocot_shuffled"):
-        own = [
-            value
-            for name, value in metrics.items()
-            if name.startswith("eval/2hop_") and name.endswith(f"_{kind}_loss")
-        ]
-        found[f"eval/2hop_{kind}_loss"] = float(np.mean(own))
-    gaps = [value for name, value in metrics.items() if name.startswith("gap_2hop_")]
-    return {**found, "gap_2hop": float(np.mean(gaps))}
+def means(metrics: Mapping[str, float], attributes: Sequence[str]) -> dict[str, float]:
+    """Mean over attributes of every number that there is one of for each."""
+    losses = [f"eval/2hop_{{}}_{kind}_loss" for kind in ("nocot", "cot", "nocot_shuffled")]
+    shares = [name for names in _ACCURACIES.values() for name in names]
+    return {
+        name.replace("_{}", ""): float(np.mean([metrics[name.format(a)] for a in attributes]))
+        for name in (*losses, *shares, "gap_2hop_{}")
+        if name.format(attributes[0]) in metrics
+    }

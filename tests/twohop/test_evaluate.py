@@ -8,7 +8,7 @@ import torch
 from lrray.training.distributed import Workers
 from lrray.twohop.answering import Answering
 from lrray.twohop.config import EvaluateConfig, ExperimentConfig
-from lrray.twohop.evaluate import evaluate, person_gaps
+from lrray.twohop.evaluate import accuracies, evaluate, means, person_gaps
 from lrray.twohop.experiment import run_experiment
 from lrray.twohop.facts import shipped_facts
 from lrray.twohop.samples import SampleTable
@@ -95,6 +95,25 @@ def test_names_of_metrics_are_those_of_earlier_work(make_world):
         }  # fmt: skip
     assert wanted <= set(found.metrics)
     assert all(math.isfinite(value) for value in found.metrics.values())
+
+
+def test_numbers_without_an_attribute_are_means_over_attributes(make_world):
+    _, found = measure(*make_world(shipped_facts("parks")), second_hop=True)
+    names = [name for name in found.metrics if "_state" in name]
+    assert len(names) == 11
+    for name in names:
+        each = [found.metrics[name.replace("state", a)] for a in ("state", "code", "established")]
+        assert found.metrics[name.replace("_state", "")] == pytest.approx(sum(each) / 3)
+
+
+def test_attributes_of_fewer_rows_weigh_as_much_as_others():
+    right = {"state": [True] * 3 + [False] * 3, "code": [True] * 2}
+    samples = [
+        {"split": "second_hop", "attribute": name, "strict": strict}
+        for name, grades in right.items()
+        for strict in grades
+    ]
+    assert means(accuracies(samples), list(right)) == {"acc_second_hop": 0.75}
 
 
 def test_without_generation_there_are_losses_alone(make_world):
