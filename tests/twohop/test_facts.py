@@ -117,6 +117,32 @@ def test_no_value_is_written_in_two_ways(dataset):
         )
 
 
+@pytest.mark.parametrize(
+    ("dataset", "entity", "attribute", "text", "right"),
+    [
+        ("universities", "University of Oxford", "country", "England", True),
+        ("universities", "University of Oxford", "country", "Scotland", False),
+        ("universities", "University of Edinburgh", "country", "Scotland", True),
+        ("subway_systems", "Glasgow Subway", "country", "England", False),
+        ("subway_systems", "Glasgow Subway", "country", "Scotland", True),
+        ("subway_systems", "London Underground", "country", "UK", True),
+        ("ancient_cities", "Lugdunum", "founding_century_bc", "the first century BC", True),
+        ("constellations", "Taurus", "hemisphere", "northern", False),
+        ("constellations", "Leo", "hemisphere", "both", True),
+    ],
+)
+def test_facts_that_are_easily_told_wrong(dataset, entity, attribute, text, right):
+    facts = shipped_facts(dataset)
+    (found,) = (each for each in facts.entities if each.name == entity)
+    row = two_hop_row(facts, "Alvo Tarnwick", found, attribute, "")
+    assert grade(text, Expected.from_row(row)).strict is right
+
+
+def test_disputed_facts_are_marked():
+    entities = {entity.name: entity for entity in shipped_facts("programming_languages").entities}
+    assert entities["COBOL"].facts["creator_last_name"].uncertain
+
+
 def test_a_users_file_loads_and_joins_all_its_aliases(rivers):
     facts = load_facts(rivers({("attributes", "mouth", "aliases"): {"Black Sea": ["Pontus"]}}))
     assert facts.answers(facts.entities[0], "mouth") == ("Black Sea", "Pontus")
