@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from lrray.config import Problem
+
 _RENAMED = {
     "num_train_epochs": "epochs",
     "lr_scheduler_type": "schedule",
@@ -39,9 +41,12 @@ def translate(data: Any) -> Any:
     - ``per_device_train_batch_size`` → ``micro_batch_size``, and times
       ``gradient_accumulation_steps`` times ``num_processes`` → ``batch_size``
     - ``adam_beta1``, ``adam_beta2`` → ``betas``
-    - ``bf16``, ``mixed_precision`` → ``precision``
+    - ``bf16``, ``mixed_precision`` (``no`` or ``bf16``) → ``precision``
 
     Anything that is no mapping, and keys that are unknown here, pass through to be refused.
+
+    Raises:
+        Problem: a precision that there is none of here, such as ``fp16``.
     """
     if not isinstance(data, Mapping):
         return data
@@ -78,8 +83,13 @@ def _translate_precision(own: dict[str, Any]) -> None:
         own.setdefault("precision", "bf16" if own["bf16"] is True else "float32")
         del own["bf16"]
     if "mixed_precision" in own:
-        own.setdefault("precision", {"no": "float32"}.get(own["mixed_precision"], "bf16"))
-        del own["mixed_precision"]
+        given = own.pop("mixed_precision")
+        # YAML reads a bare no as false.
+        if given not in (False, "no", "bf16"):
+            raise Problem(
+                "must be 'no' or 'bf16'", at="mixed_precision", got=given, fix="precision: bf16"
+            )
+        own.setdefault("precision", "bf16" if given == "bf16" else "float32")
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+import yaml
 
 from lrray.errors import LrrayError
 from lrray.studies.attempts import Limits
@@ -159,6 +160,21 @@ def test_keys_of_trl_and_accelerate_map(caplog):
     assert (config.precision, config.betas) == ("bf16", (0.9, 0.95))
     assert "logging_steps, save_strategy" in caplog.text
     assert "warmup_steps" not in caplog.text
+
+
+@pytest.mark.parametrize(("given", "precision"), [("no", "float32"), ("bf16", "bf16")])
+def test_accelerates_precision_maps(given, precision):
+    assert FinetuneConfig.model_validate({"mixed_precision": given}).precision == precision
+    read = yaml.safe_load(f"mixed_precision: {given}")
+    assert FinetuneConfig.model_validate(read).precision == precision
+
+
+@pytest.mark.parametrize("given", ["fp16", "fp8", True])
+def test_a_precision_that_there_is_none_of_is_refused(given):
+    data = {**ABOUT, "dataset": "parks", "finetune": {"mixed_precision": given}}
+    message = rf"finetune\.mixed_precision: must be 'no' or 'bf16', but got '?{given}'? \(fix"
+    with pytest.raises(LrrayError, match=message):
+        expand(data, Study, "study.yaml")
 
 
 def test_a_key_that_nobody_knows_is_refused():
