@@ -22,6 +22,9 @@ from lrray.training.streams import stream_seed
 
 _STREAM = stream_seed("heldout", 0)
 
+_NUM_CHECKED = 3
+"""Sequences of a kept bound that are scored again: the code that made it may have changed."""
+
 
 @dataclass(frozen=True)
 class Heldout:
@@ -33,44 +36,55 @@ class Heldout:
     """``[N, T - 1]``: exact NLL of each predicted token; none where it has no closed form."""
 
 
+def heldout_tokens(gssm: GSSM, num_sequences: int, seq_len: int) -> NDArray[Any]:
+    """The held-out sequences themselves, ``[num_sequences, seq_len]``."""
+    return gssm.sample(num_sequences, seq_len, _STREAM)
+
+
 def make_heldout(
     gssm: GSSM, num_sequences: int, seq_len: int, cache_dir: Path | None = None
 ) -> Heldout:
     """Draws the held-out sequences and scores them exactly.
 
     The bound costs more than the sequences, so it is kept in ``cache_dir`` by what determines it:
-    the graph, its seed, the number of sequences and their length. A ``context`` graph has none.
+    the graph, its seed and the tokens. A kept one is used where a few of its sequences still score
+    the same. A ``context`` graph has none.
 
     Raises:
         LrrayError: the joint state space is too large for the exact bound.
     """
-    tokens = gssm.sample(num_sequences, seq_len, _STREAM)
+    tokens = heldout_tokens(gssm, num_sequences, seq_len)
     if any(node.mode == "context" for node in gssm.graph.nodes):
         return Heldout(tokens, None)
     if cache_dir is None:
         return Heldout(tokens, gssm.nll(tokens, per_token=True))
-    path = cache_dir / f"bound_{_key(gssm, num_sequences, seq_len)}.npy"
-    bound = _read(path, (num_sequences, seq_len - 1))
+    path = cache_dir / f"bound_{_key(gssm, tokens)}.npy"
+    bound = _read(path, gssm, tokens)
     if bound is None:
         bound = gssm.nll(tokens, per_token=True)
         _write(path, bound)
     return Heldout(tokens, bound)
 
 
-def _key(gssm: GSSM, num_sequences: int, seq_len: int) -> str:
-    facts = [gssm.graph.to_dict(), gssm.seed, num_sequences, seq_len, _STREAM]
+def _key(gssm: GSSM, tokens: NDArray[Any]) -> str:
+    sequences = [tokens.shape, hashlib.sha256(tokens.tobytes()).hexdigest()]
+    facts = [gssm.graph.to_dict(), gssm.seed, sequences]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _read(path: Path, shape: tuple[int, int]) -> NDArray[np.float64] | None:
-    """The cached bound, or none where the file is missing or damaged."""
+def _read(path: Path, gssm: GSSM, tokens: NDArray[Any]) -> NDArray[np.float64] | None:
+    """The kept bound, or none where the file is missing, damaged or of another likelihood."""
     try:
         bound = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     if not isinstance(bound, np.ndarray):  # an archive of arrays in its place
         return None
-    return bound if bound.shape == shape and np.isfinite(bound).all() else None
+    if bound.shape != (len(tokens), tokens.shape[1] - 1) or not np.isfinite(bound).all():
+        return None
+    rows = np.linspace(0, len(tokens) - 1, _NUM_CHECKED).astype(int)
+    fresh = gssm.nll(tokens[rows], per_token=True)
+    return bound if np.allclose(bound[rows], fresh, rtol=1e-9, atol=1e-9) else None
 
 
 def _write(path: Path, bound: NDArray[np.float64]) -> None:
