@@ -226,9 +226,9 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
 def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, float]:
     """Bits per token of compressors on the held-out sequences."""
     from lrray.difficulty import compress_bits_per_token
-    from lrray.training.heldout import make_heldout
+    from lrray.training.heldout import heldout_tokens
 
     if not names:
         return {}
-    tokens = make_heldout(gssm, config.eval_sequences, config.seq_len).tokens
+    tokens = heldout_tokens(gssm, config.eval_sequences, config.seq_len)
     return {f"{name}_bits": compress_bits_per_token(tokens[:, 1:], name) for name in names}

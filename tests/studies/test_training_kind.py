@@ -17,6 +17,7 @@ import pytest
 
 from lrray.config import dump_yaml, load_yaml
 from lrray.errors import LrrayError
+from lrray.gssm import GSSM
 from lrray.studies.attempts import Limits
 from lrray.studies.data import needed_data
 from lrray.studies.folder import DONE, RunFolder
@@ -24,8 +25,10 @@ from lrray.studies.grid import GridPoint, expand
 from lrray.studies.identity import Cell
 from lrray.studies.locate import list_studies
 from lrray.studies.spec import read_study
-from lrray.studies.training import Study, check
+from lrray.studies.training import Study, _compressed, check
 from lrray.studies.worker import run_durably
+from lrray.training import TrainConfig
+from lrray.training.heldout import make_heldout
 from tests.studies.small_study import environment, run
 
 GRAPH: dict[str, Any] = {
@@ -214,6 +217,17 @@ def test_a_cell_reads_the_data_file_made_ahead_else_makes_its_own(study: Path) -
     assert results[0] == results[1]
     assert len(list((alone.path / "shared/data").glob("*.h5"))) == 1
     assert not (ahead.path / "shared/data").exists()
+
+
+def test_compressors_need_the_held_out_tokens_but_no_exact_bound() -> None:
+    names = [f"Z{i}" for i in range(1, 14)]
+    nodes = [{"name": name, "state_dim": 4, "alpha": 0.1} for name in names]
+    token = {"name": "X", "state_dim": 4, "alpha": 0.1, "parents": ["Z1"], "observed": True}
+    gssm = GSSM.from_config({"nodes": [*nodes, token]}, seed=0)
+    config = TrainConfig(steps=1, seq_len=64, eval_sequences=8)
+    with pytest.raises(LrrayError, match="the exact likelihood must fit in"):
+        make_heldout(gssm, config.eval_sequences, config.seq_len)
+    assert 0 < _compressed(gssm, config, ["zlib"])["zlib_bits"] < 16
 
 
 _WORKER = """
