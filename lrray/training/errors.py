@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 from lrray.errors import LrrayError
 
 
 class TrainingDiverged(LrrayError):
-    """The training loss or the gradient is no finite number any more.
+    """A loss, the gradient or the weights are no finite numbers any more.
 
     Args:
         step: the first step, counted from 1, where that is so.
-        value: the loss, or the gradient's norm.
-        what: which of the two.
+        value: the number.
+        what: what it is.
     """
 
     exit_code = 1
@@ -24,3 +26,9 @@ class TrainingDiverged(LrrayError):
             got=value,
             fix="lower learning_rate, add warmup_steps or set max_grad_norm",
         )
+
+
+def require_finite(step: int, value: float, what: str) -> None:
+    """Raises :class:`TrainingDiverged` unless ``value`` is finite."""
+    if not math.isfinite(value):
+        raise TrainingDiverged(step, value, what)

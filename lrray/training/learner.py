@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lrray.training.config import TrainConfig
 from lrray.training.distributed import Workers
-from lrray.training.parallel import read_into, replicate, shard, whole
+from lrray.training.parallel import own_part, read_into, replicate, shard, whole
 from lrray.training.precision import use_bf16
 from lrray.training.saved import SavedTensors
 from lrray.training.schedule import learning_rate
@@ -111,6 +111,12 @@ class Learner:
             for name, parameter in self.model.named_parameters()
             for key, value in self._optimizer.state[parameter].items()
         }
+
+    def is_finite(self) -> bool:
+        """Whether all weights and their optimizer state are finite, in every worker."""
+        states = (value for state in self._optimizer.state.values() for value in state.values())
+        own = (own_part(tensor) for tensor in (*self._parameters, *states))
+        return not self._workers.any(not all(bool(tensor.isfinite().all()) for tensor in own))
 
     def load(self, model: SavedTensors, optimizer: SavedTensors) -> None:
         """Takes over what :meth:`tensors` and :meth:`optimizer_tensors` gave to a checkpoint.

@@ -6,6 +6,7 @@ come in through another.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from lrray.training.checkpoint import Checkpoint, CheckpointFolder
 from lrray.training.config import TrainConfig
 from lrray.training.dataset import open_dataset
 from lrray.training.distributed import Workers, join_workers
+from lrray.training.errors import TrainingDiverged, require_finite
 from lrray.training.evaluate import Evaluation, evaluate
 from lrray.training.heldout import Heldout, make_heldout
 from lrray.training.identity import check_identity, run_identity
@@ -85,7 +87,7 @@ def train(
     Raises:
         LrrayError: before any work: settings that do not fit each other, the workers, the device,
             the data file or the checkpoint.
-        TrainingDiverged: the loss or the gradient is not finite any more.
+        TrainingDiverged: a loss, the gradient or the weights are not finite any more.
     """
     workers = join_workers(config.device)
     _check(config, workers, run_dir, dataset, tensorboard)
@@ -173,6 +175,7 @@ class _Run:
                 self._learner.model, self._heldout, self._workers,
                 self._config.eval_batch_size, self._learner.bf16,
             )  # fmt: skip
+            require_finite(self.step, evaluation.loss_bits, "held-out loss")
             self._evaluation = (self.step, evaluation)
             self._report(evaluation.metrics())
 
@@ -193,6 +196,8 @@ class _Run:
         with self._meter.paused():
             pending_nats = self._meter.pending_nats(self.step)
             learner = self._learner
+            if not learner.is_finite():  # the last update is in no loss yet
+                raise TrainingDiverged(self.step, math.nan, "weights after the update")
             model, optimizer = learner.tensors(), learner.optimizer_tensors()
             state = {"run": self._identity, "pending_nats": pending_nats}
             path = self._folder.save(Checkpoint(self.step, model, optimizer, state))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lrray.training.distributed import Workers
-from lrray.training.errors import TrainingDiverged
+from lrray.training.errors import require_finite
 
 
 class Meter:
@@ -53,7 +53,8 @@ class Meter:
             TrainingDiverged: one of them, or a gradient norm, is not finite; ``step`` is the
                 number of steps done, so that the message names the right one.
         """
-        return self._earlier + self._checked(self._losses, step, "training loss", average=True)
+        losses, _ = self._checked(step)
+        return self._earlier + losses
 
     def report(self, step: int, step_tokens: int, wait_s: float) -> dict[str, Any]:
         """Sums up the steps since the last report and begins anew.
@@ -66,8 +67,8 @@ class Meter:
         Raises:
             TrainingDiverged: as :meth:`pending_nats`.
         """
-        losses = self.pending_nats(step)
-        norms = self._checked(self._norms, step, "gradient norm", average=False)
+        new, norms = self._checked(step)
+        losses = self._earlier + new
         self._lap()
         tokens = step_tokens * len(self._losses)
         metrics: dict[str, Any] = {
@@ -80,15 +81,18 @@ class Meter:
         self._earlier, self._losses, self._norms, self._window_s = [], [], [], 0.0
         return metrics
 
-    def _checked(self, values: list[Tensor], step: int, what: str, *, average: bool) -> list[float]:
-        if not values:
-            return []
-        stacked = torch.stack(values)
-        numbers: list[float] = (self._workers.mean(stacked) if average else stacked).tolist()
-        for index, value in enumerate(numbers):
-            if not math.isfinite(value):
-                raise TrainingDiverged(step - len(numbers) + index + 1, value, what)
-        return numbers
+    def _checked(self, step: int) -> tuple[list[float], list[float]]:
+        """Losses and gradient norms since the last report; refuses the first one not finite."""
+        losses: list[float] = []
+        if self._losses:
+            losses = self._workers.mean(torch.stack(self._losses)).tolist()
+        norms: list[float] = torch.stack(self._norms).tolist() if self._norms else []
+        for number, loss in enumerate(losses):
+            at = step - len(losses) + number + 1
+            require_finite(at, loss, "training loss")
+            if norms:
+                require_finite(at, norms[number], "gradient norm")
+        return losses, norms
 
     def _mean(self, value: float) -> float:
         return float(self._workers.mean(torch.tensor(value, device=self._workers.device)))
