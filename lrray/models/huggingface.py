@@ -6,6 +6,7 @@ Axis letters: B sequence, T step, V vocabulary.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import torch
@@ -65,28 +66,58 @@ def make_config(config: ModelConfig, vocab_size: int, context_len: int) -> PreTr
 
     Raises:
         LrrayError: unknown type or key, heads that do not divide the hidden size, a context or a
-            vocabulary that the given keys are too small for, or a value that the type refuses.
+            vocabulary that the given keys are too small for, or a value that the type refuses; or
+            a type whose sizes are not set by these keys.
     """
     config_class = _config_class(config.type)
-    names = config_class.attribute_map
     fields = {field.name for field in dataclasses.fields(config_class)} - _NOT_SETTINGS
-    values = {names.get(key, key): value for key, value in _common(config).items()}
+    values = {_field_name(config_class, key): value for key, value in _common(config).items()}
     for key, value in config.options.items():
-        if names.get(key, key) not in fields:
-            known = fields | {alias for alias, name in names.items() if name in fields}
+        name = _field_name(config_class, key)
+        if name not in fields:
+            names = config_class.attribute_map.items()
+            known = fields | {alias for alias, name in names if name in fields}
             raise LrrayError(
                 _WHERE, f"type {config.type} has no key {key!r}", fix=did_you_mean(key, known)
             )
-        values[names.get(key, key)] = value
+        values[name] = value
     _derive(values, fields, config)
     _limit(values, "vocab_size", vocab_size, "the graph's number of tokens")
-    length = names.get("max_position_embeddings", "max_position_embeddings")
+    length = _field_name(config_class, "max_position_embeddings")
     if length in fields:
         _limit(values, length, context_len, "the context length of the data")
     try:
-        return AutoConfig.for_model(config.type, **values, **_NO_SPECIAL_TOKENS)
+        made = AutoConfig.for_model(config.type, **values, **_NO_SPECIAL_TOKENS)
+        text = made.get_text_config()
     except Exception as error:
         raise _refused(config.type, error) from None
+    _check_sizes(config, text, values["vocab_size"])
+    return made
+
+
+def _check_sizes(config: ModelConfig, text: PreTrainedConfig, vocab_size: int) -> None:
+    """Refuses a type that does not take its sizes: it would be built with others, often huge."""
+    wanted = {
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_hidden_layers,
+        "vocab_size": vocab_size,
+    }
+    for name, value in wanted.items():
+        own = getattr(text, name, None)
+        if own != value:
+            part = text.model_type
+            is_type = part != config.type and part in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+            raise LrrayError(
+                f"{_WHERE}.type", f"must take {name} {value}, which this one makes {own}",
+                got=config.type,
+                fix=f"type: {part}" if is_type else f"another type, or another {name}",
+            )  # fmt: skip
+
+
+def _field_name(config_class: type[PreTrainedConfig], key: str) -> str:
+    """The field that a key names: itself, or what it is an alias of."""
+    is_field = key in {field.name for field in dataclasses.fields(config_class)}
+    return key if is_field else config_class.attribute_map.get(key, key)
 
 
 def _config_class(type_: str) -> type[PreTrainedConfig]:
@@ -128,7 +159,7 @@ def _common(config: ModelConfig) -> dict[str, Any]:
 def has_heads(type_: str) -> bool:
     """Whether the type's configuration has ``num_attention_heads``."""
     config_class = _config_class(type_)
-    name = config_class.attribute_map.get("num_attention_heads", "num_attention_heads")
+    name = _field_name(config_class, "num_attention_heads")
     return name in {field.name for field in dataclasses.fields(config_class)}
 
 
@@ -142,8 +173,8 @@ def _derive(values: dict[str, Any], fields: set[str], config: ModelConfig) -> No
         "lru_width": hidden,
     }
     if config.type == "mamba2":  # its heads split the expanded width
-        num_heads = values.get("num_heads", _DEFAULT_HEADS)
-        inner = int(values.get("expand", 2) * hidden)
+        num_heads = _positive(values, "num_heads", _DEFAULT_HEADS)
+        inner = int(_positive(values, "expand", 2) * hidden)
         implied = {
             "num_heads": num_heads,
             "head_dim": inner // num_heads,
@@ -155,6 +186,16 @@ def _derive(values: dict[str, Any], fields: set[str], config: ModelConfig) -> No
     for name, value in implied.items():
         if name in fields:
             values.setdefault(name, value)
+
+
+def _positive(values: dict[str, Any], name: str, default: int) -> Any:
+    """A given number or its default."""
+    given = values.get(name, default)
+    if not isinstance(given, int | float) or not 0 < given < math.inf:
+        raise LrrayError(
+            f"{_WHERE}.{name}", "must be a number above 0", got=given, fix=f"e.g. {default}"
+        )
+    return given
 
 
 def _limit(values: dict[str, Any], name: str, needed: int, what: str) -> None:

@@ -5,6 +5,7 @@ import pytest
 from lrray.errors import LrrayError
 from lrray.models import ModelConfig
 from lrray.models.build import build_model, check_model
+from lrray.models.huggingface import make_config
 
 ROWS = [
     ({"type": "lama"}, "model.type: must be a known model type, but got 'lama'", "'llama'"),
@@ -23,6 +24,31 @@ ROWS = [
     ({"type": "gpt2", "n_positions": 16}, "model.n_positions: must be at least", "raise it"),
     ({"vocab_size": 5}, "model.vocab_size: must be at least the graph's number of tokens, 8", ""),
     ({"rms_norm_eps": "small"}, "model: type llama refuses these keys", "rms_norm_eps"),
+    (
+        {"type": "gemma3"},
+        "model.type: must take hidden_size 32, which this one makes 2304, but got 'gemma3'",
+        "type: gemma3_text",
+    ),
+    ({"type": "llama4"}, "model.type: must take hidden_size 32", "type: llama4_text"),
+    ({"type": "musicgen"}, "model: type musicgen refuses these keys: Multiple valid text", ""),
+    (
+        {"type": "mamba2", "num_heads": 0},
+        "model.num_heads: must be a number above 0, but got 0",
+        "4",
+    ),
+    ({"type": "mamba2", "num_heads": "x"}, "model.num_heads: must be a number above 0", "e.g. 4"),
+    ({"type": "mamba2", "expand": "two"}, "model.expand: must be a number above 0", "e.g. 2"),
+    (
+        {"type": "mamba2", "expand": float("inf")},
+        "model.expand: must be a number above 0",
+        "e.g. 2",
+    ),
+    (
+        {"type": "mingru", "expansion": float("inf")},
+        "model: expansion: must be a finite number",
+        "",
+    ),
+    ({"type": "lstm", "mlp_ratio": float("inf")}, "model: mlp_ratio: must be a finite number", ""),
 ]
 
 
@@ -48,3 +74,8 @@ def test_a_failure_while_building_is_one_line():
     with pytest.raises(LrrayError, match="type llama refuses these keys") as caught:
         build_model(config, vocab_size=8, context_len=16, seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_is_also_an_alias_is_the_field_of_that_name():
+    config = ModelConfig.model_validate({"type": "qwen3_moe", "hidden_size": 32, "num_experts": 6})
+    assert make_config(config, vocab_size=8, context_len=64).num_experts == 6
