@@ -109,8 +109,10 @@ class GSSM:
         stream_seed: int = 0,
         start: int = 0,
         num_threads: int | None = None,
+        *,
+        every: int = 1,
     ) -> NDArray[Any]:
-        """Samples sequences ``start, start + 1, …`` of a stream.
+        """Samples sequences ``start, start + every, …`` of a stream.
 
         A sequence depends on (graph, seed, stream_seed, its index) alone, not on how many are
         drawn at once; a shorter one is the beginning of a longer one.
@@ -121,6 +123,7 @@ class GSSM:
             stream_seed: which stream; 0 <= stream_seed < 2**64.
             start: index of the first sequence; 0 <= start < 2**63.
             num_threads: at least 1; default as in :func:`default_threads`.
+            every: distance between two sequences' indices; 1 <= every < 2**32.
 
         Returns:
             ``[num_sequences, seq_len]`` of uint8 (uint16 above 256 tokens); column 0 is 0.
@@ -128,10 +131,11 @@ class GSSM:
         Raises:
             LrrayError: a number is out of range.
         """
-        sizes = {"num_sequences": num_sequences, "seq_len": seq_len, "start": start}
-        for name, value in sizes.items():
-            checked_integer(value, name, low=1 if name == "seq_len" else 0, high=2**63)
-        checked_integer(stream_seed, "stream_seed", high=2**64)
+        num_sequences = checked_integer(num_sequences, "num_sequences", high=2**63)
+        seq_len = checked_integer(seq_len, "seq_len", low=1, high=2**63)
+        start = checked_integer(start, "start", high=2**63)
+        every = checked_integer(every, "every", low=1, high=2**32)
+        stream_seed = checked_integer(stream_seed, "stream_seed", high=2**64)
         try:
             tokens = np.empty((num_sequences, seq_len), self.token_dtype)
         except (ValueError, MemoryError):
@@ -142,14 +146,15 @@ class GSSM:
             ) from None  # fmt: skip
         plan, threads = self._sampling_plan, _checked_threads(num_threads)
         if not self._context_nodes:
-            fill_shared(tokens, start, stream_seed, plan, self._lane_tables, threads)
+            fill_shared(tokens, start, every, stream_seed, plan, self._lane_tables, threads)
             return tokens
 
         def redraw(index: int) -> AliasTables:
             tables = self._redraw_context(_CONTEXT_OF_SEQUENCE, stream_seed, index)
             return {name: alias_table(table) for name, table in tables.items()}
 
-        fill_in_context(tokens, start, stream_seed, plan, self._alias_tables, redraw, threads)
+        tables = self._alias_tables
+        fill_in_context(tokens, start, every, stream_seed, plan, tables, redraw, threads)
         return tokens
 
     def _redraw_context(self, purpose: int, seed: int, index: int) -> Tables:
@@ -221,8 +226,8 @@ class GSSM:
         Raises:
             LrrayError: as :meth:`nll`; ``num_draws`` below 2.
         """
-        checked_integer(num_draws, "num_draws", low=2)
-        checked_integer(seed, "seed")
+        num_draws = checked_integer(num_draws, "num_draws", low=2)
+        seed = checked_integer(seed, "seed")
         threads = _checked_threads(num_threads)
         checked = self._checked_tokens(tokens)
         check_workspace(self.graph, threads)

@@ -131,8 +131,8 @@ def philox(out, key_low, key_high, block, index_low, index_high):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sample(tokens, first, key, input_start, source, stride, dim, offset, words):
-    """Fills ``tokens`` ``[sequences, steps]`` with the sequences ``first, first + 1, …``.
+def _sample(tokens, first, every, key, input_start, source, stride, dim, offset, words):
+    """Fills ``tokens`` ``[sequences, steps]`` with the sequences ``first, first + every, …``.
 
     ``offset`` ``[n, l]`` says where in ``words`` a node's alias table lies for each lane.
     """
@@ -147,7 +147,7 @@ def _sample(tokens, first, key, input_start, source, stride, dim, offset, words)
     for group in range(0, num_sequences, LANES):
         width = min(LANES, num_sequences - group)
         for lane in range(LANES):
-            index = first + _U64(group + lane)
+            index = first + every * _U64(group + lane)
             index_low[lane], index_high[lane] = _U32(index), _U32(index >> _U64(32))
         state[:] = 0
         tokens[group : group + width, 0] = 0
@@ -204,15 +204,16 @@ class LaneTables:
 def fill_shared(
     tokens: NDArray[np.unsignedinteger],
     first: int,
+    every: int,
     stream_seed: int,
     plan: SamplingPlan,
     tables: LaneTables,
     num_threads: int,
 ) -> None:
-    """Fills ``tokens`` with sequences ``first, first + 1, …`` that share all tables."""
+    """Fills ``tokens`` with sequences ``first, first + every, …`` that share all tables."""
 
     def fill(low: int, high: int) -> None:
-        _run(tokens[low:high], first + low, stream_seed, plan, tables)
+        _run(tokens[low:high], first + low * every, every, stream_seed, plan, tables)
 
     over_chunks(fill, len(tokens), num_threads)
 
@@ -220,6 +221,7 @@ def fill_shared(
 def fill_in_context(
     tokens: NDArray[np.unsignedinteger],
     first: int,
+    every: int,
     stream_seed: int,
     plan: SamplingPlan,
     shared: AliasTables,
@@ -231,9 +233,9 @@ def fill_in_context(
     def fill(low: int, high: int) -> None:
         for group in range(low, high, LANES):
             end = min(group + LANES, high)
-            own = [redraw(first + i) for i in range(group, end)]
+            own = [redraw(first + i * every) for i in range(group, end)]
             tables = LaneTables.of(plan, shared, own)
-            _run(tokens[group:end], first + group, stream_seed, plan, tables)
+            _run(tokens[group:end], first + group * every, every, stream_seed, plan, tables)
 
     over_chunks(fill, len(tokens), num_threads)
 
@@ -241,12 +243,14 @@ def fill_in_context(
 def _run(
     tokens: NDArray[np.unsignedinteger],
     first: int,
+    every: int,
     stream_seed: int,
     plan: SamplingPlan,
     tables: LaneTables,
 ) -> None:
+    address = (_U64(first), _U64(every), _U64(stream_seed))
     shape = (plan.input_start, plan.source, plan.stride, plan.dim)
-    _sample(tokens, _U64(first), _U64(stream_seed), *shape, tables.offset, tables.words)
+    _sample(tokens, *address, *shape, tables.offset, tables.words)
 
 
 def over_chunks(

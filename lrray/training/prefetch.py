@@ -24,7 +24,7 @@ class Prefetcher:
     """One worker's share of every global batch, in order, from a thread that works ahead.
 
     Global batch b holds positions ``b * batch_size … (b + 1) * batch_size - 1`` of the source,
-    whatever the number of workers; worker r of W takes the r-th of W equal slices of it.
+    whatever the number of workers; worker r of W takes the positions ≡ r modulo W.
 
     Args:
         source: where sequences come from; sampling and reading leave Python's lock to others.
@@ -43,8 +43,7 @@ class Prefetcher:
         first_batch: int = 0,
     ) -> None:
         self._source, self._batch_size = source, batch_size
-        self._slice_size = batch_size // world_size
-        self._first_row = rank * self._slice_size
+        self._rank, self._world_size = rank, world_size
         self._num_batches = max(1, _BLOCK_SEQUENCES // batch_size)
         # Two blocks lie ready while the thread works on the third.
         self._queue: queue.Queue[NDArray[np.int64] | BaseException] = queue.Queue(
@@ -69,7 +68,7 @@ class Prefetcher:
         self._thread.join()
 
     def next(self) -> NDArray[np.int64]:
-        """The next batch's slice ``[batch_size / world_size, seq_len]``.
+        """This worker's share of the next batch, ``[batch_size / world_size, seq_len]``.
 
         Raises:
             BaseException: whatever the source raised in its thread.
@@ -94,9 +93,8 @@ class Prefetcher:
 
     def _positions(self, batch: int) -> NDArray[np.int64]:
         """This worker's positions in a block of global batches that begins with ``batch``."""
-        starts = np.arange(batch, batch + self._num_batches) * self._batch_size + self._first_row
-        positions: NDArray[np.int64] = (starts[:, None] + np.arange(self._slice_size)).ravel()
-        return positions
+        first, last = batch * self._batch_size, (batch + self._num_batches) * self._batch_size
+        return np.arange(first + self._rank, last, self._world_size)
 
     def _put(self, item: NDArray[np.int64] | BaseException) -> None:
         while not self._closed.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,6 +157,23 @@ class TestStream:
         for rank in range(3):
             own = [gssm.sample(1, 20, start=i)[0] for i in range(rank, 30, 3)]
             np.testing.assert_array_equal(own, whole[rank::3])
+            np.testing.assert_array_equal(gssm.sample(10, 20, start=rank, every=3), own)
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_every_nth_sequence_is_the_same_in_groups_of_any_size(
+        self, kind: str, threads: int
+    ) -> None:
+        gssm, every = build(kind), 7
+        whole = gssm.sample(200 * every, 6, 4, 2**32 - 100)
+        some = gssm.sample(200, 6, 4, 2**32 - 100, threads, every=every)
+        np.testing.assert_array_equal(some, whole[::every])
+
+    @pytest.mark.parametrize("kind_of_integer", [np.uint8, np.int32, np.int64])
+    def test_numpys_integers_count_as_pythons(self, kind: str, kind_of_integer: Any) -> None:
+        gssm, start = build(kind), int(np.iinfo(kind_of_integer).max) - 3
+        expected = gssm.sample(80, 6, start=start, num_threads=1)
+        found = gssm.sample(80, 6, start=kind_of_integer(start), num_threads=2)
+        np.testing.assert_array_equal(found, expected)
 
     def test_a_resumed_run_continues_where_it_stopped(self, kind: str) -> None:
         whole = build(kind).sample(50, 20, stream_seed=9)

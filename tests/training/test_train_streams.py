@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lrray.gssm import GSSM
 from lrray.training.prefetch import Prefetcher
 from lrray.training.streams import EpochSource, StreamSource, stream_seed
 
@@ -12,6 +13,16 @@ class CountingSource:
 
     def rows(self, positions):
         return np.stack([positions, positions], axis=1)
+
+
+class CountingGSSM(GSSM):
+    """Knows how many sequences were drawn."""
+
+    drawn = 0
+
+    def sample(self, num_sequences, *arguments, **keys):
+        self.drawn += num_sequences
+        return super().sample(num_sequences, *arguments, **keys)
 
 
 def test_training_and_held_out_streams_never_meet():
@@ -26,19 +37,19 @@ def test_training_and_held_out_streams_never_meet():
 @pytest.mark.parametrize("batch_size", [8, 1024])
 def test_global_batches_are_the_same_for_any_number_of_workers(world_size, batch_size):
     for batch in (0, 1, 2):
-        slices = []
+        shares = []
         for rank in range(world_size):
             with Prefetcher(CountingSource(), batch_size, rank, world_size, batch) as batches:
-                slices.append(batches.next()[:, 0])
+                shares.append(batches.next()[:, 0])
+            assert (shares[-1] % world_size == rank).all()
         expected = np.arange(batch * batch_size, (batch + 1) * batch_size)
-        np.testing.assert_array_equal(np.concatenate(slices), expected)
+        np.testing.assert_array_equal(np.sort(np.concatenate(shares)), expected)
 
 
 def test_batches_follow_each_other_across_blocks():
     with Prefetcher(CountingSource(), batch_size=100, rank=1, world_size=2) as batches:
         seen = np.concatenate([batches.next()[:, 0] for _ in range(9)])
-    expected = np.arange(900).reshape(9, 100)[:, 50:]
-    np.testing.assert_array_equal(seen, expected.ravel())
+    np.testing.assert_array_equal(seen, np.arange(1, 900, 2))
 
 
 def test_a_stream_position_is_the_streams_sequence(gssm):
@@ -46,6 +57,15 @@ def test_a_stream_position_is_the_streams_sequence(gssm):
     expected = gssm.sample(40, 5, stream_seed("train", 7))
     positions = np.array([3, 4, 11, 12, 39])
     np.testing.assert_array_equal(source.rows(positions), expected[positions])
+
+
+@pytest.mark.parametrize("positions", [[5], [3, 5, 7, 9], [0, 4, 8], range(9)])
+def test_evenly_spaced_positions_are_drawn_without_those_between(gssm, positions):
+    counting = CountingGSSM(gssm.graph, gssm.seed)
+    rows = StreamSource(counting, seq_len=5, data_seed=7).rows(np.array(positions))
+    expected = gssm.sample(21, 5, stream_seed("train", 7))[np.array(positions)]
+    np.testing.assert_array_equal(rows, expected)
+    assert counting.drawn == len(rows)
 
 
 def test_an_epoch_holds_every_sequence_once_in_an_order_of_its_own():
