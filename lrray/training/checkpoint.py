@@ -23,13 +23,11 @@ from torch import Tensor
 
 from lrray.errors import LrrayError
 from lrray.files import sync
-from lrray.training.distributed import Workers
+from lrray.training.distributed import ALONE, Workers
 from lrray.training.parallel import is_sharded, own_part
 from lrray.training.saved import SavedTensors
 
 _MODEL, _OPTIMIZER, _STATE = "model", "optimizer", "state.json"
-
-ALONE = Workers(0, 1, torch.device("cpu"))
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,10 @@ class Workers:
             dist.barrier()
 
 
+ALONE = Workers(0, 1, torch.device("cpu"))
+"""A plain process."""
+
+
 def join_workers(device: Literal["auto", "cpu", "cuda"]) -> Workers:
     """This process's place among the workers; under ``torchrun`` makes the process group first.
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lrray.errors import LrrayError
 from lrray.files import whole_file
 from lrray.gssm import GSSM
+from lrray.training.distributed import ALONE, Workers
 from lrray.training.streams import stream_seed
 
 _STREAM = stream_seed("heldout", 0)
@@ -42,9 +44,13 @@ def heldout_tokens(gssm: GSSM, num_sequences: int, seq_len: int) -> NDArray[Any]
 
 
 def make_heldout(
-    gssm: GSSM, num_sequences: int, seq_len: int, cache_dir: Path | None = None
+    gssm: GSSM,
+    num_sequences: int,
+    seq_len: int,
+    cache_dir: Path | None = None,
+    workers: Workers = ALONE,
 ) -> Heldout:
-    """Draws the held-out sequences and scores them exactly.
+    """Draws the held-out sequences and scores them exactly, all workers together.
 
     The bound costs more than the sequences, so it is kept in ``cache_dir`` by what determines it:
     the graph, its seed and the tokens. A kept one is used where a few of its sequences still score
@@ -56,14 +62,22 @@ def make_heldout(
     tokens = heldout_tokens(gssm, num_sequences, seq_len)
     if any(node.mode == "context" for node in gssm.graph.nodes):
         return Heldout(tokens, None)
-    if cache_dir is None:
-        return Heldout(tokens, gssm.nll(tokens, per_token=True))
-    path = cache_dir / f"bound_{_key(gssm, tokens)}.npy"
-    bound = _read(path, gssm, tokens)
-    if bound is None:
-        bound = gssm.nll(tokens, per_token=True)
-        _write(path, bound)
+    path = None if cache_dir is None else cache_dir / f"bound_{_key(gssm, tokens)}.npy"
+    bound = None if path is None else _read(path, gssm, tokens)
+    if workers.any(bound is None) or bound is None:
+        bound = _score(gssm, tokens, workers)
+        if path is not None:
+            _write(path, bound)
     return Heldout(tokens, bound)
+
+
+def _score(gssm: GSSM, tokens: NDArray[Any], workers: Workers) -> NDArray[np.float64]:
+    """The exact bound; each worker scores its share of the sequences."""
+    own = slice(workers.rank, None, workers.world_size)
+    bound = np.zeros((len(tokens), tokens.shape[1] - 1))
+    bound[own] = gssm.nll(tokens[own], per_token=True)
+    whole = workers.sum(torch.from_numpy(bound).to(workers.device))
+    return np.asarray(whole.cpu())
 
 
 def _key(gssm: GSSM, tokens: NDArray[Any]) -> str:

@@ -33,6 +33,10 @@ from lrray.training.schedule import learning_rate
 from lrray.training.stopping import stop_on_sigterm
 from lrray.training.streams import EpochSource, StreamSource, TokenSource
 
+_ASK_EVERY = 4
+"""Steps between two questions to several workers whether to stop: each makes them wait for their
+GPUs. Few, since whoever stops a study waits a short time for checkpoints."""
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -40,6 +44,8 @@ class TrainResult:
 
     step: int
     """Optimizer steps done."""
+    first_step: int
+    """Steps that earlier parts of the run had done; 0 unless it was resumed."""
     finished: bool
     """Whether these are all; false after SIGTERM or ``should_stop``."""
     metrics: dict[str, Any]
@@ -77,7 +83,8 @@ def train(
         cache_dir: where exact bounds are kept for further runs on the graph.
         report: called in every worker with the same numbers: training losses each ``log_every``
             steps, evaluations each ``eval_every`` steps and at the end.
-        should_stop: asked before every step; a yes from any worker stops all of them.
+        should_stop: asked before every step, with several workers before every fourth; a yes from
+            any worker stops all of them.
         progress: whether to draw a bar on a terminal.
         tensorboard: whether to write event files to ``run_dir``.
 
@@ -93,16 +100,17 @@ def train(
     _check(config, workers, run_dir, dataset, tensorboard)
     with stop_on_sigterm() as terminated:
         source = _open_source(gssm, config, dataset)
-        heldout = make_heldout(gssm, config.eval_sequences, config.seq_len, cache_dir)
         folder = (
             CheckpointFolder(run_dir / "checkpoints", config.keep_last, workers)
             if run_dir is not None
             else None
         )
-        run = _Run(Learner(model, config, workers), heldout, gssm, config, workers, folder)
+        run = _Run(Learner(model, config, workers), gssm, config, workers, folder)
         events = run_dir / "tensorboard" if run_dir and tensorboard and workers.is_first else None
         bar = progress and workers.is_first
         with Displays(report, bar, events, run.step, config.num_steps) as run.displays:
+            num_sequences = config.eval_sequences
+            run.heldout = make_heldout(gssm, num_sequences, config.seq_len, cache_dir, workers)
             return run.to_end(source, lambda: terminated() or bool(should_stop and should_stop()))
 
 
@@ -110,29 +118,30 @@ class _Run:
     """A run between two steps."""
 
     displays: Displays
+    heldout: Heldout
 
     def __init__(
         self,
         learner: Learner,
-        heldout: Heldout,
         gssm: GSSM,
         config: TrainConfig,
         workers: Workers,
         folder: CheckpointFolder | None,
     ) -> None:
-        self._learner, self._heldout = learner, heldout
-        self._config, self._workers, self._folder = config, workers, folder
+        self._learner, self._config = learner, config
+        self._workers, self._folder = workers, folder
         self._identity = run_identity(gssm, config)
         self._metrics: dict[str, Any] = {}
         self._evaluation: tuple[int, Evaluation] | None = None
         self._saved: tuple[int, Path | None] | None = None
         self.step = 0
-        pending_nats = self._resume()
-        self._meter = Meter(workers, pending_nats)
+        self._pending_nats = self._resume()
+        self._first_step = self.step
 
     def to_end(self, source: TokenSource, stop: Callable[[], bool]) -> TrainResult:
         """Trains until all steps are done or ``stop`` says so, then saves and evaluates."""
         workers, batch_size = self._workers, self._config.batch_size
+        self._meter = Meter(workers, self._pending_nats)
         with Prefetcher(source, batch_size, workers.rank, workers.world_size, self.step) as batches:
             finished = self._steps(batches, stop)
         if self._folder and (self._saved is None or self._saved[0] != self.step):
@@ -141,6 +150,7 @@ class _Run:
             self._evaluate()
         return TrainResult(
             step=self.step,
+            first_step=self._first_step,
             finished=finished,
             metrics=self._metrics,
             evaluation=self._evaluation[1] if finished and self._evaluation else None,
@@ -151,7 +161,7 @@ class _Run:
         """Whether the last step was reached, rather than a request to stop."""
         config = self._config
         while self.step < config.num_steps:
-            if self._workers.any(stop()):
+            if self._asked_to_stop(stop):
                 return False
             tokens = torch.from_numpy(batches.next()).to(self._workers.device)
             self._meter.add(*self._learner.step(tokens, self.step))
@@ -164,6 +174,10 @@ class _Run:
                 self._save()
         return True
 
+    def _asked_to_stop(self, stop: Callable[[], bool]) -> bool:
+        alone = self._workers.world_size == 1
+        return (alone or self.step % _ASK_EVERY == 0) and self._workers.any(stop())
+
     def _report_training(self, wait_s: float) -> None:
         config = self._config
         measured = self._meter.report(self.step, config.batch_size * config.seq_len, wait_s)
@@ -172,7 +186,7 @@ class _Run:
     def _evaluate(self) -> None:
         with self._meter.paused():
             evaluation = evaluate(
-                self._learner.model, self._heldout, self._workers,
+                self._learner.model, self.heldout, self._workers,
                 self._config.eval_batch_size, self._learner.bf16,
             )  # fmt: skip
             require_finite(self.step, evaluation.loss_bits, "held-out loss")
@@ -211,6 +225,12 @@ class _Run:
         if checkpoint is None:
             return []
         check_identity(self._folder.path, checkpoint.state.get("run", {}), self._identity)
+        if checkpoint.step > self._config.num_steps:
+            raise LrrayError(
+                f"{self._folder.path}: steps",
+                f"the newest checkpoint has done {checkpoint.step} steps",
+                got=self._config.num_steps, fix="ask for as many or more, or use another folder",
+            )  # fmt: skip
         self._learner.load(checkpoint.model, checkpoint.optimizer)
         self.step = checkpoint.step
         self._saved = (checkpoint.step, None)

@@ -25,7 +25,17 @@ def run(settings, report):
     config = TrainConfig.model_validate(settings["train"])
     model = build_model(model_config, gssm.vocab_size, config.seq_len, config.model_seed)
     run_dir = Path(settings["run_dir"]) if "run_dir" in settings else None
-    result = train(model, gssm, config, run_dir=run_dir, report=report)
+    seen = []
+
+    def follow(metrics):
+        seen.append(metrics["step"])
+        report(metrics)
+
+    def stop():  # as a driver that tells the last worker alone
+        told = os.environ.get("RANK", "0") == str(int(os.environ.get("WORLD_SIZE", "1")) - 1)
+        return told and settings.get("stop_at") in seen
+
+    result = train(model, gssm, config, run_dir=run_dir, report=follow, should_stop=stop)
     report({"ended_at": result.step, "finished": result.finished})
 
 

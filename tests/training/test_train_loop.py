@@ -2,6 +2,7 @@
 
 import io
 import math
+import sys
 
 import pytest
 import torch
@@ -66,6 +67,16 @@ def test_event_files_hold_every_number(tmp_path, gssm, make_model, make_config):
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert b"excess_bits" in events.read_bytes()
     assert b"train_loss_bits" in events.read_bytes()
+
+
+def test_a_missing_writer_of_event_files_is_told_before_any_work(
+    tmp_path, gssm, make_model, make_config, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # what Python does for a missing one
+    arguments = {"run_dir": tmp_path, "cache_dir": tmp_path / "bounds", "tensorboard": True}
+    with pytest.raises(LrrayError, match="tensorboard: needs the package tensorboardX"):
+        train(make_model(), gssm, make_config(), **arguments)
+    assert not (tmp_path / "bounds").exists()
 
 
 def test_nothing_is_printed_without_a_terminal(gssm, make_model, make_config, capfd):

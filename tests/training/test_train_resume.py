@@ -99,6 +99,7 @@ def test_a_stop_between_reports_leaves_the_reports_unchanged(
     resumed = train(make_model(), gssm, config, run_dir=tmp_path, report=parts.append)
     assert (resumed.step, resumed.finished) == (8, True)
     assert losses(parts) == losses(whole)
+    assert (stopped.first_step, resumed.first_step) == (0, 2)
 
 
 def test_a_finished_run_is_evaluated_again_without_training(
@@ -119,6 +120,13 @@ def test_a_constant_run_can_be_made_longer(tmp_path, gssm, make_model, make_conf
     assert losses(parts) == losses(whole)
 
 
+def test_a_run_cannot_be_made_shorter(tmp_path, gssm, make_model, make_config):
+    train(make_model(), gssm, make_config(steps=6), run_dir=tmp_path)
+    message = "steps: the newest checkpoint has done 6 steps, but got 3"
+    with pytest.raises(LrrayError, match=message):
+        train(make_model(), gssm, make_config(steps=3), run_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -131,8 +139,10 @@ def test_checkpoints_of_another_run_are_refused(
     tmp_path, gssm, make_model, make_config, changed, message
 ):
     train(make_model(), gssm, make_config(), run_dir=tmp_path)
+    bounds = tmp_path / "bounds"
     with pytest.raises(LrrayError, match=message):
-        train(make_model(), gssm, make_config(**changed), run_dir=tmp_path)
+        train(make_model(), gssm, make_config(**changed), run_dir=tmp_path, cache_dir=bounds)
+    assert not bounds.exists()  # refused before the work that it would cost
 
 
 def test_checkpoints_of_another_model_are_refused(tmp_path, gssm, make_model, make_config):

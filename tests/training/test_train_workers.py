@@ -67,6 +67,7 @@ def together(tmp_path_factory):
         "after one worker": settings(folder / "begun alone", parallel="fsdp", steps=6),
         "own folders": settings(steps=9)
         | {"run_dir_of_rank": [str(folder / "run"), str(folder / "elsewhere")]},
+        "stopped": settings(folder / "stopped", steps=40) | {"stop_at": 5},
         "odd batch": settings(batch_size=7),
         "odd evaluation": settings(eval_sequences=7),
     }
@@ -84,7 +85,7 @@ def four_together(tmp_path_factory):
 def test_two_workers_equal_one(alone, together, name):
     reports = together[1][name]
     assert len(values(reports)) == 6
-    for metric in ("train_loss_bits", "grad_norm", "loss_bits", "excess_bits"):
+    for metric in ("train_loss_bits", "grad_norm", "loss_bits", "bound_bits", "excess_bits"):
         assert values(reports, metric) == pytest.approx(values(alone, metric), rel=1e-5, abs=1e-6)
 
 
@@ -111,6 +112,12 @@ def test_a_sharded_run_resumes_with_two_workers_and_with_one(alone, together):
 
 def test_what_one_worker_began_two_shards_go_on_with(alone, together):
     assert values(together[1]["after one worker"]) == pytest.approx(values(alone)[3:], rel=1e-5)
+
+
+def test_workers_stop_together_at_a_step_where_they_ask_each_other(together):
+    folder, reports = together
+    assert (reports["stopped"][-1]["ended_at"], reports["stopped"][-1]["finished"]) == (8, False)
+    assert (folder / "stopped" / "checkpoints" / "step_0000000008").is_dir()
 
 
 @pytest.mark.parametrize(
