@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from lrray.errors import LrrayError
+from lrray.studies.training import _speed
 from lrray.training.loop import train
 from tests.training.conftest import GRAPH
 from tests.training.run_training import run
@@ -100,6 +101,9 @@ def test_a_stop_between_reports_leaves_the_reports_unchanged(
     assert (resumed.step, resumed.finished) == (8, True)
     assert losses(parts) == losses(whole)
     assert (stopped.first_step, resumed.first_step) == (0, 2)
+    assert _speed(resumed, config, seconds=3) == {"tokens_per_s": 6 * 8 * 16 / 3}
+    again = train(make_model(), gssm, config, run_dir=tmp_path)
+    assert _speed(again, config, seconds=3) == {}
 
 
 def test_a_finished_run_is_evaluated_again_without_training(
