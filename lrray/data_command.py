@@ -53,7 +53,12 @@ def make(
     start_ray(address)
     folder = (out / path.stem / "data").resolve()
     written = ray.remote(num_cpus=1, max_retries=3)(NeededData.make)
-    results = ray.get([written.remote(one, folder) for one in needed])
+    try:
+        results = ray.get([written.remote(one, folder) for one in needed])
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, LrrayError):  # Ray's own shows the worker's traceback
+            raise error.cause from None
+        raise
     Console(highlight=False).print(
         f"{sum(results)} files written, {len(results) - sum(results)} were there: {folder}",
         soft_wrap=True,

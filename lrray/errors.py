@@ -57,6 +57,15 @@ class ManyErrors(LrrayError):
         return str(self)
 
 
+class DiskFullError(LrrayError):
+    """A file has no room: the machine's trouble, not that of what was given.
+
+    Its cause is the ``OSError``, as far as it has not come from another process.
+    """
+
+    exit_code = 1
+
+
 def _restored(kind: type[LrrayError], args: tuple[Any, ...], state: dict[str, Any]) -> LrrayError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from lrray.errors import LrrayError
-from lrray.files import sync
+from lrray.files import cannot_write, sync
 from lrray.training.distributed import ALONE, Workers
 from lrray.training.parallel import is_sharded, own_part
 from lrray.training.saved import SavedTensors
@@ -70,7 +71,7 @@ class CheckpointFolder:
         """Writes a checkpoint durably, then removes the ones beyond ``keep_last``.
 
         Raises:
-            LrrayError: a worker cannot write.
+            LrrayError: a worker cannot write. DiskFullError: it has no room.
         """
         final = self.path / f"step_{checkpoint.step:010d}"
         partial = self.path / f".{final.name}.partial"
@@ -89,16 +90,14 @@ class CheckpointFolder:
 
     def _together(self, act: Callable[[], None]) -> None:
         """Acts in every worker; where one fails none goes on, so that none waits for ever."""
-        problem = "another worker failed"
-        failed = False
+        own: LrrayError | None = None
         try:
             act()
-        except OSError as error:
-            problem, failed = str(error), True
-        if self._workers.any(failed):
-            raise LrrayError(
-                str(self.path), f"a checkpoint cannot be written: {problem}", fix="free some space"
-            )
+        except (OSError, SafetensorError) as error:
+            own = cannot_write(self.path, "a checkpoint", error)
+        problems = [problem for problem in self._workers.gather(own) if problem is not None]
+        if problems:
+            raise own or problems[0]
 
     def _begin(self, partial: Path) -> None:
         if self._workers.is_first:

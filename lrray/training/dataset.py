@@ -7,8 +7,8 @@ type, and attributes that say what made it, with a checksum over the tokens.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 import lrray
 from lrray.errors import LrrayError
-from lrray.files import whole_file
+from lrray.files import cannot_write, whole_file
 from lrray.gssm import GSSM
 from lrray.training.streams import stream_seed
 
@@ -45,7 +45,7 @@ def write_dataset(
         Whether the file was written.
 
     Raises:
-        LrrayError: a sound file of that name holds other data.
+        LrrayError: a sound file of that name holds other data; the file cannot be written.
     """
     if path.exists():
         try:
@@ -54,8 +54,11 @@ def write_dataset(
             pass
         else:
             return False
-    with whole_file(path) as partial:
-        _write(partial, gssm, num_sequences, seq_len, data_seed)
+    try:
+        with whole_file(path) as partial:
+            _write(partial, gssm, num_sequences, seq_len, data_seed)
+    except OSError as error:
+        raise cannot_write(path, "the data file", error) from error
     return True
 
 
@@ -106,7 +109,7 @@ def _write(path: Path, gssm: GSSM, num_sequences: int, seq_len: int, data_seed: 
     chunk = max(1, min(num_sequences, _CHUNK_BYTES // (seq_len * itemsize)))
     block = max(1, _BLOCK_TOKENS // seq_len)
     digest = hashlib.sha256()
-    with h5py.File(path, "w") as file:
+    with _FileForHDF5(path, "w+") as raw, h5py.File(raw, "w") as file:
         tokens = file.create_dataset(
             "tokens", (num_sequences, seq_len), gssm.token_dtype, chunks=(chunk, seq_len)
         )
@@ -119,8 +122,33 @@ def _write(path: Path, gssm: GSSM, num_sequences: int, seq_len: int, data_seed: 
         file.attrs["num_sequences"] = num_sequences
         file.attrs["sha256"] = digest.hexdigest()
         file.attrs["format"] = _FORMAT
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
+    if raw.error is not None:
+        raise raw.error
+
+
+class _FileForHDF5(io.FileIO):
+    """A file that keeps its first error to itself: a failed write makes HDF5 crash later."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Writes all of ``data``, or pretends to once the file has failed."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while len(left) and self.error is None:
+            try:
+                left = left[super().write(left) :]
+            except OSError as error:
+                self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cuts or lengthens the file likewise."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
 
 
 def _attributes(gssm: GSSM, seq_len: int, data_seed: int) -> dict[str, Any]:

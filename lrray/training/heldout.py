@@ -7,6 +7,7 @@ runs then hold no noise from the data.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lrray.errors import LrrayError
-from lrray.files import whole_file
+from lrray.files import cannot_write, write_whole
 from lrray.gssm import GSSM
 from lrray.training.distributed import ALONE, Workers
 from lrray.training.streams import stream_seed
@@ -57,7 +57,7 @@ def make_heldout(
     the same. A ``context`` graph has none.
 
     Raises:
-        LrrayError: the joint state space is too large for the exact bound.
+        LrrayError: the joint state space is too large for the exact bound; it cannot be kept.
     """
     tokens = heldout_tokens(gssm, num_sequences, seq_len)
     if any(node.mode == "context" for node in gssm.graph.nodes):
@@ -103,10 +103,9 @@ def _read(path: Path, gssm: GSSM, tokens: NDArray[Any]) -> NDArray[np.float64] |
 
 def _write(path: Path, bound: NDArray[np.float64]) -> None:
     """Writes whole or not at all: several runs may compute the same bound at once."""
+    content = io.BytesIO()
+    np.save(content, bound)
     try:
-        with whole_file(path) as partial, partial.open("wb") as file:
-            np.save(file, bound)
+        write_whole(path, content.getvalue())
     except OSError as error:
-        raise LrrayError(
-            str(path.parent), f"the bound cannot be kept here: {error}", fix="choose another folder"
-        ) from None
+        raise cannot_write(path.parent, "the exact bound", error) from error

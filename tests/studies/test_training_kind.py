@@ -301,6 +301,24 @@ def test_data_make_writes_files_that_the_run_then_reads(study: Path) -> None:
 
 
 @pytest.mark.slow
+def test_data_make_tells_what_a_worker_found_in_one_line(study: Path) -> None:
+    words = ["train.num_train_sequences=8"]
+    needed = needed_data([checked(study, *words)[0].study.cell_settings()])[0]
+    folder = study.parent / "results/tiny/data"
+    needed.make(folder)
+    with h5py.File(needed.path(folder), "a") as file:
+        file.attrs["vocab_size"] = 8
+    lrray = [sys.executable, "-c", "from lrray.cli import main; main()"]
+    ended = subprocess.run(
+        [*lrray, "data", "make", str(study), *words], cwd=study.parent, env=environment(),
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "vocab_size: must be 4 for this run, but got 8" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
 def test_infinite_data_need_no_files_and_a_missing_gpu_is_one_line(study: Path) -> None:
     lrray = [sys.executable, "-c", "from lrray.cli import main; main()"]
     ended = subprocess.run(
