@@ -25,6 +25,9 @@ _REFIT_AT = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 
 _CANDIDATES = 2048
 
+_NEAR = 0.1
+"""Distance in the unit square over which measurements tell a place's standard error."""
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -53,7 +56,12 @@ class Contour:
     points: Points
     """``[n, 2]`` (alpha_X, alpha_Z) along the line."""
     half_width: NDArray[np.float64]
-    """``[n]``: half the 95 % band across the line, in natural log units of alpha."""
+    """``[n]``: half the 95 % band across the line, in natural log units of alpha.
+
+    For the mean over kernel draws: all points are measured on the same draws, whose own deviation
+    does not average out over points. How much of an error the points share is not known; the band
+    takes it to be all, so it is somewhat too wide where it is less.
+    """
 
 
 class LevelSet:
@@ -161,8 +169,16 @@ class LevelSet:
             ahead = self._posterior_unit(unit + shift, self._process)[0]
             behind = self._posterior_unit(unit - shift, self._process)[0]
             slope[:, axis] = (ahead - behind) / (2 * step * span[axis])
-        deviation = self._posterior_unit(unit, self._process)[1]
+        own = self._posterior_unit(unit, self._process)[1]
+        deviation = np.hypot(own, self._shared_error(unit))
         return 1.96 * deviation / np.maximum(np.linalg.norm(slope, axis=1), 1e-12)
+
+    def _shared_error(self, unit: Points) -> NDArray[np.float64]:
+        """Standard errors of the measurements near ``unit``, weighted by distance; ``[n]``."""
+        squared = ((unit[:, None] - self._unit) ** 2).sum(axis=2)
+        weight = np.exp((squared.min(axis=1, keepdims=True) - squared) / (2 * _NEAR**2))
+        near: NDArray[np.float64] = weight @ self._noise / weight.sum(axis=1)
+        return near
 
     def solve(self, point: Points, axis: int) -> Points | None:
         """Moves one alpha of ``point`` (axis 0: alpha_X, 1: alpha_Z) onto the level set.

@@ -56,6 +56,21 @@ def test_band_covers_the_true_contour_nearly_everywhere():
     assert np.mean(inside) > 0.85
 
 
+def test_band_covers_the_true_contour_where_all_points_share_their_kernel_draws():
+    def covered(seed, noise=0.01, shared=0.95):
+        rng = np.random.default_rng(seed)
+        points = startup_points(BOUNDS, 28, seed)
+        own = rng.normal(0, noise * np.sqrt(1 - shared), 28)
+        values = ramp(points) + own + rng.normal(0, noise * np.sqrt(shared))
+        level_set = LevelSet(BOUNDS, TARGET)
+        level_set.fit(points, values, np.full(28, noise))
+        contour = level_set.contours()[0]
+        distance = np.abs(np.log(contour.points.prod(axis=1) / 1e-3)) / np.sqrt(2)
+        return (distance <= contour.half_width).mean()
+
+    assert np.mean([covered(seed) for seed in range(80)]) == pytest.approx(0.96, abs=0.03)
+
+
 def test_search_spends_its_trials_near_the_level_set():
     _, points = searched(40, noise=0.005)
     late = np.abs(ramp(points[20:]) - TARGET)
