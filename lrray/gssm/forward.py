@@ -190,6 +190,7 @@ def forward_one_by_one(
     joint, other = np.empty(num_states, emission.dtype), np.empty(num_states, emission.dtype)
     old, new = np.zeros(dim.max(), emission.dtype), np.zeros(dim.max(), emission.dtype)
     at = np.zeros(1, np.int64)
+    one = np.ones(1, emission.dtype)[0]  # a plain 1 would make float32 scales float64
     for sequence in range(num_sequences):
         joint[:] = 0
         joint[0] = 1
@@ -214,7 +215,7 @@ def forward_one_by_one(
             total = joint[0]
             for s in range(1, num_states):  # a loop of its own: fused, it would round otherwise
                 total += joint[s]
-            scale = 1 / total
+            scale = one / total
             for s in range(num_states):
                 joint[s] *= scale
             nll[sequence, step - 1] = -np.log(np.float64(total))

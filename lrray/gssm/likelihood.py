@@ -10,6 +10,7 @@ Axis letters: s joint state, z old and w new state of a latent, g row of its par
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,14 @@ class ForwardPlan:
     """Where each latent's stretch of ``parent_row`` begins."""
     emission: NDArray[np.floating]
     """``[v, s + PAD]``: probability of a token given the joint state."""
+
+    @property
+    def largest_nll(self) -> float:
+        """Above it a token's NLL is inexact: joint states may have lost digits near zero."""
+        if self.emission.dtype == np.float64:  # probabilities are at least 1e-300
+            return math.inf
+        smallest = float(np.finfo(np.float32).tiny) * self.emission.shape[1]
+        return -math.log(smallest)
 
     @classmethod
     def of(

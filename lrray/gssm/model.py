@@ -198,9 +198,10 @@ class GSSM:
             )  # fmt: skip
         checked, threads = self._checked_tokens(tokens), _checked_threads(num_threads)
         check_workspace(self.graph, threads)
-        result = token_nll(self._forward_plan(dtype), checked, threads)
-        beyond = ~np.isfinite(result).all(axis=1)
-        if beyond.any():  # only float32 can leave its range: probabilities are at least 1e-300
+        plan = self._forward_plan(dtype)
+        result = token_nll(plan, checked, threads)
+        beyond = ~(result < plan.largest_nll).all(axis=1)  # NaN, where float32 has left its range
+        if beyond.any():
             result[beyond] = token_nll(self._forward_plan("float64"), checked[beyond], threads)
         return result if per_token else result.sum(axis=1)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.baselines import dense_nll
 from lrray.gssm import GSSM
 from lrray.gssm.likelihood import FEW_SEQUENCES
+from lrray.gssm.model import Precision
 from tests.gssm.graphs import KINDS, build, independent_latents, node, token
 from tests.gssm.oracles import likelihood
 
@@ -92,13 +93,16 @@ def test_per_token_nll_depends_on_the_past_only() -> None:
     np.testing.assert_array_equal(gssm.nll(tokens[:, :11], per_token=True), whole[:, :10])
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_sequences", [1, 2, 15, 17, 33, 70])
-def test_a_sequence_scores_the_same_alone_and_in_any_batch(kind: str, num_sequences: int) -> None:
+def test_a_sequence_scores_the_same_alone_and_in_any_batch(
+    kind: str, num_sequences: int, dtype: Precision
+) -> None:
     gssm = build(kind)
     tokens = gssm.sample(num_sequences, 12)
-    alone = np.concatenate([gssm.nll(tokens[i : i + 1]) for i in range(num_sequences)])
-    np.testing.assert_array_equal(gssm.nll(tokens, num_threads=1), alone)
+    alone = [gssm.nll(tokens[i : i + 1], dtype=dtype)[0] for i in range(num_sequences)]
+    np.testing.assert_array_equal(gssm.nll(tokens, dtype=dtype, num_threads=1), alone)
 
 
 def test_threads_do_not_change_likelihoods() -> None:
@@ -127,6 +131,19 @@ def test_float32_scores_tokens_too_improbable_for_its_range() -> None:
     nll = gssm.nll([[0, 3, 1]], dtype="float32")
     np.testing.assert_allclose(nll, gssm.nll([[0, 3, 1]]), rtol=1e-6)
     assert nll[0] > 50 * math.log(10)
+
+
+@pytest.mark.parametrize("smallest", [1e-9, 3e-10, 1e-10, 3e-11, 1.2e-11, 6e-12])
+@pytest.mark.parametrize("num_sequences", [1, MANY])
+def test_float32_scores_tokens_near_the_end_of_its_range(
+    smallest: float, num_sequences: int
+) -> None:
+    names = [f"Z{i}" for i in range(1, 5)]
+    gssm = GSSM.from_config({"nodes": [*(node(z, 2) for z in names), token(4, *names)]}, seed=0)
+    gssm.kernels["X"] = [np.array([[1, 1, 1, smallest]] * 2) for _ in names]
+    tokens = [[0, 3], [0, 1]] * num_sequences
+    nll = gssm.nll(tokens, dtype="float32", num_threads=1)
+    np.testing.assert_allclose(nll, gssm.nll(tokens), rtol=1e-6)
 
 
 def test_long_nearly_impossible_sequences_stay_finite() -> None:
