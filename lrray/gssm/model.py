@@ -20,7 +20,8 @@ from lrray.gssm.sampling import (
     AliasTables,
     LaneTables,
     SamplingPlan,
-    alias_table,
+    alias_tables,
+    check_context_tables,
     fill_in_context,
     fill_shared,
 )
@@ -91,12 +92,13 @@ class GSSM:
         return SamplingPlan.of(self.graph)
 
     @cached_property
-    def _alias_tables(self) -> AliasTables:
-        return {name: alias_table(table) for name, table in self.tables.items()}
+    def _lane_tables(self) -> LaneTables:
+        return LaneTables.of(self._sampling_plan, alias_tables(self.tables))
 
     @cached_property
-    def _lane_tables(self) -> LaneTables:
-        return LaneTables.of(self._sampling_plan, self._alias_tables)
+    def _shared_tables(self) -> AliasTables:
+        own = self._context_nodes
+        return alias_tables({name: t for name, t in self.tables.items() if name not in own})
 
     @cached_property
     def _context_nodes(self) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ class GSSM:
             ``[num_sequences, seq_len]`` of uint8 (uint16 above 256 tokens); column 0 is 0.
 
         Raises:
-            LrrayError: a number is out of range.
+            LrrayError: a number is out of range; tables of ``context`` nodes do not fit in memory.
         """
         num_sequences = checked_integer(num_sequences, "num_sequences", high=2**63)
         seq_len = checked_integer(seq_len, "seq_len", low=1, high=2**63)
@@ -150,11 +152,11 @@ class GSSM:
             return tokens
 
         def redraw(index: int) -> AliasTables:
-            tables = self._redraw_context(_CONTEXT_OF_SEQUENCE, stream_seed, index)
-            return {name: alias_table(table) for name, table in tables.items()}
+            return alias_tables(self._redraw_context(_CONTEXT_OF_SEQUENCE, stream_seed, index))
 
-        tables = self._alias_tables
-        fill_in_context(tokens, start, every, stream_seed, plan, tables, redraw, threads)
+        check_context_tables(self.graph, num_sequences, threads)
+        shared = self._shared_tables
+        fill_in_context(tokens, start, every, stream_seed, plan, shared, redraw, threads)
         return tokens
 
     def _redraw_context(self, purpose: int, seed: int, index: int) -> Tables:

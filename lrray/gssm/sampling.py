@@ -26,12 +26,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from lrray.errors import LrrayError
 from lrray.gssm.graph import GraphConfig
+from lrray.gssm.kernels import table_entries
 
 AliasTables = dict[str, NDArray[np.uint64]]
 """Node name -> alias table ``[r, states]``."""
 
 LANES = 64
+MAX_CONTEXT_GB = 3.5
+"""Largest memory that sampling a context graph may take for tables of single sequences."""
+
 _U32, _U64 = np.uint32, np.uint64
 
 
@@ -111,6 +116,11 @@ def alias_table(probabilities):
         for j in range(num_small):
             words[r, small[j]] = (_U64(4294967296) << _U64(16)) | _U64(small[j])
     return words
+
+
+def alias_tables(tables: dict[str, NDArray[np.float64]]) -> AliasTables:
+    """Alias tables of several nodes."""
+    return {name: alias_table(table) for name, table in tables.items()}
 
 
 @njit(cache=True, nogil=True)
@@ -216,6 +226,26 @@ def fill_shared(
         _run(tokens[low:high], first + low * every, every, stream_seed, plan, tables)
 
     over_chunks(fill, len(tokens), num_threads)
+
+
+def check_context_tables(graph: GraphConfig, num_sequences: int, num_threads: int) -> None:
+    """Refuses to sample where the tables of ``LANES`` sequences per thread do not fit in memory.
+
+    Raises:
+        LrrayError: they would take more than ``MAX_CONTEXT_GB``.
+    """
+    own = {node.name: table_entries(graph, node) for node in graph.nodes if node.mode == "context"}
+    shared = sum(table_entries(graph, node) for node in graph.nodes if node.name not in own)
+    threads = min(num_threads, -(-num_sequences // LANES))
+    # Tables of a sequence stand twice for a moment: by node, and end to end with all others.
+    held = 2 * min(num_sequences, threads * LANES) * sum(own.values()) + threads * shared
+    if 8 * held / 1e9 > MAX_CONTEXT_GB:
+        raise LrrayError(
+            f"node {max(own, key=own.__getitem__)}",
+            f"the tables of a context graph's sequences must fit in {MAX_CONTEXT_GB:g} GB",
+            got=f"{8 * held / 1e9:.1f} GB for {threads} threads",
+            fix="use fewer parents or states in context nodes, or fewer threads",
+        )
 
 
 def fill_in_context(

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
+from lrray.errors import LrrayError
 from lrray.gssm import GSSM
-from tests.gssm.graphs import CONTEXT_KINDS, build
+from tests.gssm.graphs import CONTEXT_KINDS, build, node, token
 from tests.gssm.oracles import law_of_tokens_in_context
 
 STEPS = 3
@@ -81,6 +82,28 @@ def test_a_graph_without_context_nodes_is_estimated_without_error() -> None:
     np.testing.assert_allclose(estimate.nll, gssm.nll(tokens), rtol=1e-12)
     np.testing.assert_allclose(estimate.standard_error, 0, atol=1e-12)
     np.testing.assert_allclose(estimate.effective_draws, 3)
+
+
+def test_tables_of_too_many_sequences_at_once_are_refused() -> None:
+    names = [f"Z{i}" for i in range(1, 8)]
+    nodes = [*(node(name, 4) for name in names),
+             token(64, *names, mode="context", kernel_type="fullrank")]  # fmt: skip
+    gssm = GSSM.from_config({"nodes": nodes}, seed=0)
+    message = "node X: the tables of a context graph's sequences must fit in 3.5 GB, but got '"
+    for num_threads, gigabytes in [(3, "3.2"), (4, "4.3")]:
+        held = 2 * 64 * num_threads * 4**7 * 64 * 8 / 1e9
+        assert f"{held:.1f}" == gigabytes
+    with pytest.raises(LrrayError, match=f"{message}4.3 GB for 4 threads'") as caught:
+        gssm.sample(256, 2, num_threads=4)
+    assert "\n" not in str(caught.value)
+    assert gssm.sample(2, 2, num_threads=4).shape == (2, 2)
+
+
+def test_tables_are_kept_once_where_all_sequences_share_them() -> None:
+    gssm = build("diamond")
+    gssm.sample(2, 3)
+    kept = [name for name, value in vars(gssm).items() if isinstance(value, dict) and value]
+    assert sorted(kept) == ["kernels", "tables"]
 
 
 def test_every_sequence_of_a_context_graph_has_kernels_of_its_own() -> None:
