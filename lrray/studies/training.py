@@ -16,10 +16,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -34,9 +33,6 @@ from lrray.studies.kinds import CellContext, Stopped
 from lrray.studies.numbers import numbers_in
 from lrray.studies.spec import CellStudy
 from lrray.training.config import TrainConfig
-
-if TYPE_CHECKING:
-    from lrray.training.loop import TrainResult
 
 CODE = ("lrray.gssm", "lrray.models", "lrray.training", "lrray.difficulty.compressors")
 
@@ -205,7 +201,6 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     model_config = parse(ModelConfig, settings["model"], "model")
     model = build_model(model_config, gssm.vocab_size, config.seq_len, config.model_seed)
     dataset = next((data.found(context) for data in needed_data([settings])), None)
-    began = time.perf_counter()
     trained = train(
         model, gssm, config, run_dir=context.checkpoint, dataset=dataset,
         cache_dir=context.shared / "bounds",
@@ -214,7 +209,6 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     )  # fmt: skip
     if trained.evaluation is None:
         raise Stopped
-    seconds = time.perf_counter() - began
     size = model_size(model, config.seq_len)
     return {
         **dict(numbers_in(trained.evaluation.metrics(), "/")),
@@ -222,15 +216,8 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
         "num_parameters": size.num_parameters,
         "num_non_embedding_parameters": size.num_non_embedding_parameters,
         "flops_per_token": size.flops_per_token,
-        **_speed(trained, config, seconds),
+        "tokens_per_s": trained.step * config.batch_size * config.seq_len / trained.seconds,
     }
-
-
-def _speed(trained: TrainResult, config: TrainConfig, seconds: float) -> dict[str, float]:
-    """Tokens per second of the steps that took ``seconds``; none where all were done before."""
-    num_steps = trained.step - trained.first_step
-    tokens = num_steps * config.batch_size * config.seq_len
-    return {"tokens_per_s": tokens / seconds} if num_steps else {}
 
 
 def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, float]:

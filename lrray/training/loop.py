@@ -7,6 +7,7 @@ come in through another.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,8 @@ class TrainResult:
 
     step: int
     """Optimizer steps done."""
-    first_step: int
-    """Steps that earlier parts of the run had done; 0 unless it was resumed."""
+    seconds: float
+    """That these took, evaluations included, over all parts of a resumed run."""
     finished: bool
     """Whether these are all; false after SIGTERM or ``should_stop``."""
     metrics: dict[str, Any]
@@ -135,8 +136,8 @@ class _Run:
         self._evaluation: tuple[int, Evaluation] | None = None
         self._saved: tuple[int, Path | None] | None = None
         self.step = 0
+        self._began, self._earlier_s = time.perf_counter(), 0.0
         self._pending_nats = self._resume()
-        self._first_step = self.step
 
     def to_end(self, source: TokenSource, stop: Callable[[], bool]) -> TrainResult:
         """Trains until all steps are done or ``stop`` says so, then saves and evaluates."""
@@ -150,7 +151,7 @@ class _Run:
             self._evaluate()
         return TrainResult(
             step=self.step,
-            first_step=self._first_step,
+            seconds=self._seconds(),
             finished=finished,
             metrics=self._metrics,
             evaluation=self._evaluation[1] if finished and self._evaluation else None,
@@ -213,9 +214,13 @@ class _Run:
             if not learner.is_finite():  # the last update is in no loss yet
                 raise TrainingDiverged(self.step, math.nan, "weights after the update")
             model, optimizer = learner.tensors(), learner.optimizer_tensors()
-            state = {"run": self._identity, "pending_nats": pending_nats}
+            run, seconds = self._identity, self._seconds()
+            state = {"run": run, "pending_nats": pending_nats, "seconds": seconds}
             path = self._folder.save(Checkpoint(self.step, model, optimizer, state))
         self._saved = (self.step, path)
+
+    def _seconds(self) -> float:
+        return self._earlier_s + time.perf_counter() - self._began
 
     def _resume(self) -> list[float]:
         """Takes over the newest checkpoint; returns the losses it had not reported yet."""
@@ -233,6 +238,7 @@ class _Run:
             )  # fmt: skip
         self._learner.load(checkpoint.model, checkpoint.optimizer)
         self.step = checkpoint.step
+        self._earlier_s = float(checkpoint.state.get("seconds", 0.0))
         self._saved = (checkpoint.step, None)
         return list(checkpoint.state["pending_nats"])
 
