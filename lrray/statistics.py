@@ -81,16 +81,17 @@ def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedDiffer
     """Compares two measurements of the same units, ``[n]`` each in the same order.
 
     Raises:
-        ValueError: the lengths differ.
+        ValueError: the lengths differ, or a difference is NaN.
     """
     first, second = _flat(a), _flat(b)
     if len(first) != len(second):
         raise ValueError(f"pairs need equal lengths, but got {len(first)} and {len(second)}")
     differences = first - second
+    p_value = sign_flip_p_value(differences, seed)
     return PairedDifference(
         difference=summarize(differences),
         bootstrap=bootstrap_interval(differences, seed=seed),
-        p_value=sign_flip_p_value(differences, seed),
+        p_value=p_value,
     )
 
 
@@ -98,8 +99,13 @@ def sign_flip_p_value(differences: ArrayLike, seed: int = 0, num_flips: int = 99
     """Two-sided permutation p of "the mean is 0" under random signs.
 
     Exact up to 12 differences, else from random flips with the observed one counted in.
+
+    Raises:
+        ValueError: a difference is NaN, which no flip would exceed: p would be the smallest.
     """
     array = _flat(differences)
+    if np.isnan(array).any():
+        raise ValueError("a test needs numbers, but a difference is NaN")
     observed = abs(array.mean())
     slack = 1e-12 * max(1.0, float(np.abs(array).max()))
     if len(array) <= EXACT_UP_TO:

@@ -100,3 +100,12 @@ def test_holm_follows_the_step_down_rule_in_the_order_given():
     # 0.01 * 4, then max with 0.02 * 3, then 0.03 * 2 and 0.04 * 1 held up by monotonicity
     assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
     assert holm([0.5, 0.9]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("num_seeds", [4, 20])
+def test_a_test_over_nan_is_refused(num_seeds: int) -> None:
+    values = [math.nan, *range(1, num_seeds)]
+    with pytest.raises(ValueError, match="a difference is NaN"):
+        sign_flip_p_value(values)
+    with pytest.raises(ValueError, match="a difference is NaN"):
+        paired_difference(values, np.zeros(num_seeds))
