@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from lrray.errors import LrrayError, ManyErrors, did_you_mean
+from lrray.errors import LrrayError, ManyErrors, did_you_mean, shorten
 
 
 class Problem(ValueError):
@@ -43,6 +43,27 @@ class Settings(BaseModel):
                 if key not in known:
                     raise Problem(f"unknown key {key!r}", fix=did_you_mean(str(key), known))
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_booleans_for_numbers(cls, data: Any) -> Any:
+        for name, field in cls.model_fields.items() if isinstance(data, Mapping) else ():
+            given = data.get(field.alias or name)
+            values = given if isinstance(given, list | tuple) else [given]
+            if any(isinstance(value, bool) for value in values) and _is_number(field.annotation):
+                raise Problem("must be a number", at=name, got=given, fix="write e.g. 4")
+        return data
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether a type, or a list of it, takes numbers but neither booleans nor anything else."""
+    types = _leaves(annotation)
+    return bool not in types and Any not in types and (int in types or float in types)
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    inner = get_args(annotation)
+    return [leaf for part in inner for leaf in _leaves(part)] if inner else [annotation]
 
 
 # The scalars of YAML 1.2's core schema: 1e-3 is a number, while 'on', 'no', 010 and 1:30 are
@@ -76,6 +97,15 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, KeyError, IndexError, AttributeError):  # a tag that the value is not of
+            kind, text = node.tag.rpartition(":")[2], shorten(node.value)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{text} is no {kind}", node.start_mark
+            ) from None
 
     def construct_integer(self, node: yaml.ScalarNode) -> int:
         text = self.construct_scalar(node)
@@ -219,6 +249,12 @@ def _translate(item: Any, where: str) -> LrrayError:
     if isinstance(cause, Problem):
         path = f"{path}.{cause.at}" if path and cause.at else path or cause.at
         return LrrayError(_join(where, path), cause.rule, fix=cause.fix, **cause.got)
+    if item["type"] in ("missing", "too_long") and isinstance(item["input"], list | tuple):
+        at = item["loc"] if item["type"] == "too_long" else item["loc"][:-1]
+        most = item.get("ctx", {}).get("max_length")
+        number = f"at most {most}" if most is not None else f"at least {item['loc'][-1] + 1}"
+        rule = f"must hold {number} values"
+        return LrrayError(_join(where, key_path(at)), rule, got=item["input"], fix="write [a, b]")
     if item["type"] == "missing":
         return LrrayError(
             _join(where, path), "this key is required", fix=f"add '{path.split('.')[-1]}: …'"

@@ -44,6 +44,8 @@ class Outer(Settings):
     label: Annotated[str, Field(min_length=1)] = "x"
     inner: Inner = Inner()
     many: tuple[Inner, ...] = ()
+    both: tuple[float, float] = (0.0, 1.0)
+    free: int | bool | None = None
 
 
 def message(data: Any) -> str:
@@ -103,6 +105,11 @@ BAD_YAML = [
         "s.yaml: not readable as YAML: could not determine a constructor for the tag "
         "'tag:yaml.org,2002:python/name:os.system' (fix: mend this line)",
     ),
+    ("a: !!bool foo", "s.yaml: not readable as YAML: 'foo' is no bool (fix: mend this line)"),
+    ("a: !!timestamp x", "s.yaml: not readable as YAML: 'x' is no timestamp (fix: mend this line)"),
+    ("\na: !!float ''", "s.yaml:2: not readable as YAML: '' is no float (fix: mend this line)"),
+    ("? !!float ''\n: 1", "s.yaml:1: not readable as YAML: '' is no float (fix: mend this line)"),
+    ("a: !!int 0x", "s.yaml: not readable as YAML: '0x' is no int (fix: mend this line)"),
     (
         "a: \0",
         "s.yaml: not readable as YAML: unacceptable character #x0000: special characters are "
@@ -185,6 +192,23 @@ MISTAKES: list[tuple[Any, str]] = [
         "s.yaml: count: must be less than or equal to 10, but got 11 "
         "(fix: give a value of at most 10)",
     ),
+    ({"count": True}, "s.yaml: count: must be a number, but got True (fix: write e.g. 4)"),
+    (
+        {"count": 1, "inner": {"alpha": False}},
+        "s.yaml: inner.alpha: must be a number, but got False (fix: write e.g. 4)",
+    ),
+    (
+        {"count": 1, "both": [0.5, True]},
+        "s.yaml: both: must be a number, but got [0.5, True] (fix: write e.g. 4)",
+    ),
+    (
+        {"count": 1, "both": [0.5]},
+        "s.yaml: both: must hold at least 2 values, but got [0.5] (fix: write [a, b])",
+    ),
+    (
+        {"count": 1, "both": [1, 2, 3]},
+        "s.yaml: both: must hold at most 2 values, but got [1, 2, 3] (fix: write [a, b])",
+    ),
     ({"count": "few"}, "s.yaml: count: must be a whole number, but got 'few' (fix: write e.g. 4)"),
     ({"count": 1.5}, "s.yaml: count: must be a whole number, but got 1.5 (fix: write e.g. 4)"),
     ({"count": [1]}, "s.yaml: count: must be a whole number, but got [1] (fix: write e.g. 4)"),
@@ -223,6 +247,11 @@ MISTAKES: list[tuple[Any, str]] = [
         "s.yaml: many[0].low: low <= high must hold, but got 10 (fix: lower it)",
     ),
 ]
+
+
+def test_a_boolean_is_taken_where_one_is_meant() -> None:
+    settings = parse(Outer, {"count": 1, "flag": True, "free": True}, "s.yaml")
+    assert (settings.flag, settings.free) == (True, True)
 
 
 @pytest.mark.parametrize(("data", "expected"), MISTAKES)
