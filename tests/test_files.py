@@ -37,10 +37,17 @@ def test_readers_see_the_old_or_the_new_content_while_a_file_is_rewritten(tmp_pa
     write_whole(target, min(contents))
     child = os.fork()
     if child == 0:
-        for i in range(50):
-            write_whole(target, sorted(contents)[i % 2])
-        os._exit(0)
+        try:
+            for i in range(50):
+                write_whole(target, sorted(contents)[i % 2])
+            os._exit(0)
+        finally:
+            os._exit(1)
     seen = set()
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
+    ended = (0, 0)
+    while ended == (0, 0):
         seen.add(target.read_bytes())
+        ended = os.waitpid(child, os.WNOHANG)
+    assert ended == (child, 0)
     assert seen <= contents
+    assert target.read_bytes() == max(contents)
