@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lrray.errors import DiskFullError, LrrayError
+
+_STALE_S = 3600
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -31,6 +35,17 @@ def whole_file(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     sync(target.parent)
+
+
+def remove_stale(target: Path) -> None:
+    """Removes what killed writers of ``target`` left behind an hour ago or more.
+
+    A younger file may be another writer's, here or on another host, and grows until it is whole.
+    """
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        with suppress(FileNotFoundError):  # another writer does the same
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.unlink()
 
 
 def write_whole(target: Path, content: bytes | str) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 import lrray
 from lrray.errors import LrrayError
-from lrray.files import cannot_write, whole_file
+from lrray.files import cannot_write, remove_stale, whole_file
 from lrray.gssm import GSSM
 from lrray.training.streams import stream_seed
 
@@ -55,6 +55,7 @@ def write_dataset(
         else:
             return False
     try:
+        remove_stale(path)
         with whole_file(path) as partial:
             _write(partial, gssm, num_sequences, seq_len, data_seed)
     except OSError as error:

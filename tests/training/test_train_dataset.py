@@ -1,6 +1,8 @@
 """HDF5 files: whole or absent, checked against the run, read in a fixed order."""
 
 import hashlib
+import os
+import time
 
 import h5py
 import numpy as np
@@ -50,6 +52,18 @@ def test_a_damaged_file_is_recognised_and_made_again(path, gssm, damage):
     assert "\n" not in str(caught.value)
     assert write_dataset(path, gssm, 40, 16)
     open_dataset(path, gssm, 40, 16)
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_living_ones_file_kept(path, gssm):
+    left, living = (path.with_name(f".tokens.h5.{n}.abcd0123.tmp") for n in (1, 2))
+    other = path.with_name(".other.h5.1.abcd0123.tmp")
+    for file in (left, living, other):
+        file.write_bytes(b"part")
+    for file in (left, other):
+        os.utime(file, (time.time() - 4000,) * 2)
+    path.unlink()
+    write_dataset(path, gssm, 40, 16)
+    assert set(path.parent.iterdir()) == {path, living, other}
 
 
 def test_tokens_of_another_sampler_are_recognised(path, gssm):
