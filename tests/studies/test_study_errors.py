@@ -125,6 +125,12 @@ WRONG_SETTINGS = [
     (graph({**Z1, "mode": "context"}, X),
      "entropy_sequences: must be 0: node Z1 has mode context, whose entropy has no closed form, "
      "but got 1 (fix: entropy_sequences: 0)"),
+    ({"entropy_sequences": 3},
+     "entropy_sequences: must be at most sequences_per_seed, 2, but got 3 "
+     "(fix: lower it, or raise sequences_per_seed)"),
+    ({"pairs": {"entropy_sequences": 3}},
+     "pairs.entropy_sequences: must be at most sequences_per_seed, 2, but got 3 "
+     "(fix: lower it, or raise sequences_per_seed)"),
     ({"seq_len": 10**9},
      "sequences_per_seed: sequences_per_seed x seq_len must be at most 100000000, "
      "but got 2000000000 (fix: use more seeds with fewer sequences)"),

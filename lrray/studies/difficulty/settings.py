@@ -135,6 +135,16 @@ class DifficultyStudy(StudyBase, HasSeeds):
                 at="entropy_sequences", got=0, fix="entropy_sequences: 16, or target.metric: gzip",
             )  # fmt: skip
 
+        for at, number in (
+            ("entropy_sequences", self.entropy_sequences),
+            ("pairs.entropy_sequences", self.pairs.entropy_sequences or 0),
+        ):
+            if number > self.sequences_per_seed:
+                raise Problem(
+                    f"must be at most sequences_per_seed, {self.sequences_per_seed}",
+                    at=at, got=number, fix="lower it, or raise sequences_per_seed",
+                )  # fmt: skip
+
     @property
     def bounds(self) -> Bounds:
         """The searched rectangle, in the order (alpha_X, alpha_Z)."""
