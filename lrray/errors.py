@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 _NOTHING = object()
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class LrrayError(Exception):
@@ -64,6 +70,24 @@ class DiskFullError(LrrayError):
     """
 
     exit_code = 1
+
+
+def cannot_write(path: Path, what: str, error: Exception) -> LrrayError:
+    """The one line for a failed write of ``what`` to ``path``: a :class:`DiskFullError` or another.
+
+    Libraries that write by themselves name the system's error number in their message alone.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    found = re.search(r"(?:os error|errno =) (\d+)", str(error))
+    if number is None and found:
+        number = int(found.group(1))
+    if number not in _NO_ROOM:
+        return LrrayError(str(path), f"{what} cannot be written: {error}", fix="use another folder")
+    full = DiskFullError(
+        str(path), f"{what} cannot be written: {os.strerror(number)}", fix="free some space"
+    )
+    full.__cause__ = error if isinstance(error, OSError) else OSError(number, str(error))
+    return full
 
 
 def _restored(kind: type[LrrayError], args: tuple[Any, ...], state: dict[str, Any]) -> LrrayError:

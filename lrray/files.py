@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import glob
 import os
-import re
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lrray.errors import DiskFullError, LrrayError
-
 _STALE_S = 3600
-
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
@@ -61,21 +55,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def cannot_write(path: Path, what: str, error: Exception) -> LrrayError:
-    """The one line for a failed write of ``what`` to ``path``: a :class:`DiskFullError` or another.
-
-    Libraries that write by themselves name the system's error number in their message alone.
-    """
-    number = error.errno if isinstance(error, OSError) else None
-    found = re.search(r"(?:os error|errno =) (\d+)", str(error))
-    if number is None and found:
-        number = int(found.group(1))
-    if number not in _NO_ROOM:
-        return LrrayError(str(path), f"{what} cannot be written: {error}", fix="use another folder")
-    full = DiskFullError(
-        str(path), f"{what} cannot be written: {os.strerror(number)}", fix="free some space"
-    )
-    full.__cause__ = error if isinstance(error, OSError) else OSError(number, str(error))
-    return full

@@ -22,8 +22,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lrray.errors import LrrayError
-from lrray.files import cannot_write, sync
+from lrray.errors import LrrayError, cannot_write
+from lrray.files import sync
 from lrray.training.distributed import ALONE, Workers
 from lrray.training.parallel import is_sharded, own_part
 from lrray.training.saved import SavedTensors

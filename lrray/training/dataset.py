@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 
 import lrray
-from lrray.errors import LrrayError
-from lrray.files import cannot_write, remove_stale, whole_file
+from lrray.errors import LrrayError, cannot_write
+from lrray.files import remove_stale, whole_file
 from lrray.gssm import GSSM
 from lrray.training.streams import stream_seed
 

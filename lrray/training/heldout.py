@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lrray.files import cannot_write, write_whole
+from lrray.errors import cannot_write
+from lrray.files import write_whole
 from lrray.gssm import GSSM
 from lrray.training.distributed import ALONE, Workers
 from lrray.training.streams import stream_seed

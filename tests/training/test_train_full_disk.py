@@ -6,8 +6,7 @@ import resource
 import pytest
 import torch
 
-from lrray.errors import DiskFullError, LrrayError
-from lrray.files import cannot_write
+from lrray.errors import DiskFullError, LrrayError, cannot_write
 from lrray.training.checkpoint import Checkpoint, CheckpointFolder
 from lrray.training.dataset import write_dataset
 from lrray.training.heldout import make_heldout
