@@ -94,16 +94,17 @@ def _averaged(results: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 class StopFlag:
-    """Whether the study is being stopped, looked up now and then; of no use to kinds that go on."""
+    """Whether a driver stops its cells, looked up now and then; of no use to kinds that go on."""
 
-    def __init__(self, cell: Cell, folder: RunFolder) -> None:
+    def __init__(self, cell: Cell, folder: RunFolder, driver: str) -> None:
         stops = getattr(load_kind(cell.kind), "STOPS", False)
-        self._folder, self._next, self._asked = folder, 0.0 if stops else math.inf, False
+        self._folder, self._driver = folder, driver
+        self._next, self._asked = 0.0 if stops else math.inf, False
 
     def __call__(self) -> bool:
         """The newest answer."""
         now = time.monotonic()
         if now >= self._next:
-            self._asked = self._folder.asked_to_stop()
+            self._asked = self._folder.asked_to_stop(self._driver)
             self._next = time.monotonic() + STOP_LOOK_S
         return self._asked

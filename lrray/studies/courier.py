@@ -67,6 +67,7 @@ def _nothing() -> None:
 @contextmanager
 def _carried(folder: StoredFolder, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
     def lost() -> None:
+        folder.lost.set()
         say(f"another driver has taken {folder.store} over")
         _thread.interrupt_main()
 
@@ -131,7 +132,12 @@ class Courier:
                 self._got |= {name: listed[name] for name in wanted}
 
     def send(self) -> None:
-        """Copies to the storage what the driver has written or changed since the last time."""
+        """Copies to the storage what the driver has written or changed since the last time.
+
+        A driver that lost its run sends nothing: another one writes there now.
+        """
+        if self.folder.lost.is_set():
+            return
         with self._one_at_a_time:
             own = self._files(skip=(*_HERE, *_CURVES, _RECORDS))
             changed = {name: facts for name, facts in own.items() if self._sent.get(name) != facts}

@@ -231,6 +231,7 @@ def run_cells(
         # The trial only waits. More trials than cells fit would each hold some workers and wait
         # for the others' for ever.
         need, concurrent = {"cpu": TRIAL_CPU}, num_slots(resources)
+    source.has_scheduler = scheduler is not None
     progress.begin(source)
     with tempfile.TemporaryDirectory(prefix="lrray-") as scratch:
         tuner = tune.Tuner(
@@ -258,13 +259,15 @@ def run_cells(
         try:
             tuner.fit()
         except KeyboardInterrupt:
-            _wait_for_checkpoints(source, folder, progress)
+            _wait_for_checkpoints(source, folder, limits.driver, progress)
             raise
     if source.broken is not None:
         raise source.broken
 
 
-def _wait_for_checkpoints(source: CellSource, folder: RunFolder, progress: Progress) -> None:
+def _wait_for_checkpoints(
+    source: CellSource, folder: RunFolder, driver: str, progress: Progress
+) -> None:
     """Asks the running cells to stop and waits until those that can have done so."""
     stopping = [
         cell for cell in source.running_cells if getattr(load_kind(cell.kind), "STOPS", False)
@@ -274,6 +277,6 @@ def _wait_for_checkpoints(source: CellSource, folder: RunFolder, progress: Progr
     progress.phase("stopping: running cells write their checkpoints")
     end = time.monotonic() + GRACE_S
     with suppress(OSError, LrrayError):  # a full disk or a lost storage: they end without
-        folder.ask_to_stop()
+        folder.ask_to_stop(driver)
         while any(folder.is_running(cell.id) for cell in stopping) and time.monotonic() < end:
             time.sleep(0.1)

@@ -12,7 +12,7 @@ sees the old content or the new, never half of one.
       cells/<id>.json    one finished cell each
       metrics/<id>.jsonl a cell's curves: one line per logged point
       samples/<id>.jsonl texts that a cell's model generated, where the kind keeps them
-      stop               there while running cells are asked to end
+      stop               names a driver whose running cells are asked to end
       shared/            data that several cells use
       checkpoints/<id>/  what an unfinished cell continues from
       failures/<id>.txt  traceback of a cell that failed for good
@@ -41,7 +41,7 @@ DONE, FAILED, STOPPED = "done", "failed", "stopped"
 """How a cell ended; ``stopped`` by a scheduler, because others were better."""
 
 STOP = "stop"
-"""File whose being there asks running cells to end."""
+"""File that asks the running cells of the driver named in it to end."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +117,23 @@ class RunFolder:
         """Removes one file if it is there."""
         (self.path / name).unlink(missing_ok=True)
 
-    def ask_to_stop(self) -> None:
-        """Asks all running cells to write their checkpoints and end."""
-        self.write_text(STOP, "")
+    def ask_to_stop(self, driver: str) -> None:
+        """Asks a driver's running cells to write their checkpoints and end.
+
+        Another driver's go on: one that was taken for dead may come back and stop.
+        """
+        self.write_text(STOP, driver)
 
     def forget_stop(self) -> None:
         """Lets cells run again."""
         self.remove(STOP)
 
-    def asked_to_stop(self) -> bool:
-        """Whether running cells are to end."""
-        return (self.path / STOP).exists()
+    def asked_to_stop(self, driver: str) -> bool:
+        """Whether a driver's running cells are to end."""
+        try:
+            return (self.path / STOP).read_text() == driver
+        except FileNotFoundError:
+            return False
 
     def is_running(self, cell_id: str) -> bool:
         """Whether a worker has begun a cell and not yet ended it, in whatever way."""

@@ -8,7 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
+from lrray.studies.attempts import Limits
 from lrray.studies.computing import StopFlag, call, never
+from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import Stopped
 from lrray.studies.stored import open_folder
@@ -40,9 +42,7 @@ class WorkerLost(Exception):
     """A worker of a cell died: no fault of the cell's own, as far as one can know."""
 
 
-def run_on_workers(
-    cell: Mapping[str, Any], folder: Mapping[str, str], study: str, spread: Workers
-) -> dict[str, Any]:
+def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Workers) -> Any:
     """Runs a cell on ``spread.workers`` ranks with a process group; returns rank 0's result.
 
     Raises:
@@ -57,7 +57,12 @@ def run_on_workers(
     with tempfile.TemporaryDirectory(prefix="lrray-train-") as scratch:
         trainer: Any = TorchTrainer(
             cast(Any, _rank),
-            train_loop_config={"cell": dict(cell), "folder": dict(folder), "study": study},
+            train_loop_config={
+                "cell": cell.to_dict(),
+                "folder": folder.address(),
+                "study": folder.name,
+                "driver": limits.driver,
+            },
             scaling_config=ScalingConfig(
                 num_workers=spread.workers,
                 use_gpu=spread.gpu > 0,
@@ -80,7 +85,7 @@ def run_on_workers(
             raise
     if outcome["stopped"]:
         raise Stopped
-    return dict(outcome["result"])
+    return outcome["result"]
 
 
 def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -94,7 +99,7 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
     barrier()  # what the first rank writes from here on is nothing to begin with
     outcome: dict[str, Any] = {"stopped": False}
     # The first rank alone writes checkpoints and curves, and asks for all whether to stop.
-    should_stop = StopFlag(cell, folder) if first else never
+    should_stop = StopFlag(cell, folder, config["driver"]) if first else never
     try:
         with folder.lasting(cell.id) if first else nullcontext():
             outcome["result"] = call(

@@ -34,6 +34,8 @@ class CellSource(Searcher):
         self.num_done = self.num_failed = 0
         self.broken: LrrayError | None = None
         """Why nothing more can be kept, where the folder cannot be written any longer."""
+        self.has_scheduler = False
+        """Whether bad cells are stopped early: one without a record was."""
         self.changed: Callable[[], None] = lambda: None
         """Called after every change of the counts."""
 
@@ -71,7 +73,7 @@ class CellSource(Searcher):
         """Tune's word that a trial has ended, well or not."""
         cells = self.running.pop(trial_id, [])
         records = self._records(cells)
-        if not error and records == [None]:
+        if self.has_scheduler and not error and records == [None]:
             self.folder.save_stopped(cells[0])
             records = [self.folder.load_cell(cells[0].id)]
         for record in records:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class StoredFolder(RunFolder):
 
     store: Store
     """The run's objects."""
+    lost: threading.Event = field(default_factory=threading.Event, compare=False)
+    """Set where another driver has taken the run over."""
 
     def address(self) -> dict[str, str]:
         """What a worker on another node opens the run with."""
@@ -68,10 +71,16 @@ class StoredFolder(RunFolder):
         if changed or not (self.path / "metrics" / f"{cell_id}.jsonl").exists():
             self.regain(cell_id)
 
-    def asked_to_stop(self) -> bool:
-        """Whether running cells are to end, as far as the storage can be asked."""
+    def ask_to_stop(self, driver: str) -> None:
+        """Asks a driver's running cells to end, unless the run is no longer this driver's."""
+        if self.lost.is_set():
+            raise StorageError(str(self.store), "another driver has taken it over")
+        super().ask_to_stop(driver)
+
+    def asked_to_stop(self, driver: str) -> bool:
+        """Whether a driver's running cells are to end, as far as the storage can be asked."""
         try:
-            return self.store.get(STOP) is not None
+            return self.store.get(STOP) == driver.encode()
         except StorageError:
             return False
 

@@ -68,7 +68,7 @@ def run_durably(
             break
         try:
             with Watchdog(limits, attempts):
-                result = _compute(cell, folder, spread, tell)
+                result = _compute(cell, folder, limits, spread, tell)
             folder.save_cell(cell, result, time.perf_counter() - begun)
             break
         except StorageError:
@@ -92,14 +92,20 @@ def run_durably(
 
 
 def _compute(
-    cell: Cell, folder: RunFolder, spread: Workers, tell: Callable[[Any], None] | None
+    cell: Cell,
+    folder: RunFolder,
+    limits: Limits,
+    spread: Workers,
+    tell: Callable[[Any], None] | None,
 ) -> dict[str, Any]:
+    result: dict[str, Any]
     if spread.workers > 1:
-        result = run_on_workers(cell.to_dict(), folder.address(), folder.name, spread)
+        result = run_on_workers(cell, folder, limits, spread)
         folder.regain(cell.id)
     else:
+        should_stop = StopFlag(cell, folder, limits.driver)
         with folder.lasting(cell.id):
-            result = call(cell, folder, folder.name, tell=tell, should_stop=StopFlag(cell, folder))
+            result = call(cell, folder, folder.name, tell=tell, should_stop=should_stop)
     for path, value in _numbers(result):
         if not math.isfinite(value):
             raise ValueError(f"the result's {path} is {value}: the computation diverged")
