@@ -17,6 +17,9 @@ from lrray.studies.kinds import CellContext, load_kind
 STOP_LOOK_S = 1.0
 """How often a running cell that asks whether to stop is given a fresh answer."""
 
+LOOK_SHARE = 0.1
+"""Most of its time that it may spend on that, where a storage is slow to answer."""
+
 
 def never() -> bool:
     """The answer to "is the study being stopped?" where nobody asks."""
@@ -106,5 +109,6 @@ class StopFlag:
         now = time.monotonic()
         if now >= self._next:
             self._asked = self._folder.asked_to_stop(self._driver)
-            self._next = time.monotonic() + STOP_LOOK_S
+            ended = time.monotonic()
+            self._next = ended + max(STOP_LOOK_S, (ended - now) / LOOK_SHARE)
         return self._asked

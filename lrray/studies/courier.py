@@ -6,7 +6,6 @@ import _thread
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from lrray.studies.folder import FAILED, RunFolder, latest_run
@@ -79,9 +78,8 @@ def _carried(folder: StoredFolder, say: Callable[[str], None]) -> Iterator[Calla
             yield courier.bring
         except BaseException:
             courier.rhythm.stop()
-            courier.folder = replace(folder, store=folder.store.hurried())
             with suppress(StorageError, OSError):
-                courier.send()
+                courier.send(folder.hurried())
             raise
         courier.rhythm.stop()
         courier.send()
@@ -99,10 +97,11 @@ class Courier:
         self.rhythm = Rhythm(self._exchange, RHYTHM_S)
 
     def _exchange(self) -> None:
-        # What could not be exchanged now will be another time.
+        # What could not be exchanged now will be another time: nobody is to wait for this thread.
+        hurried = self.folder.hurried()
         with suppress(StorageError, OSError):
-            self.bring()
-            self.send()
+            self.bring(hurried)
+            self.send(hurried)
 
     def meet(self) -> None:
         """Makes this folder and the storage hold the same at the start.
@@ -122,16 +121,21 @@ class Courier:
         self._got = {name: f for name, f in listed.items() if _top(name) in _CURVES}
         self._sent = self._files(skip=(*_HERE, *_CURVES, _RECORDS))
 
-    def bring(self) -> None:
-        """Copies here the curves and tracebacks that workers have written since the last time."""
+    def bring(self, folder: StoredFolder | None = None) -> None:
+        """Copies here the curves and tracebacks that workers have written since the last time.
+
+        Args:
+            folder: the run's, as patient as need be; none: as it was given.
+        """
+        folder = folder or self.folder
         with self._one_at_a_time:
             for kind in _CURVES:
-                listed = self.folder.store.listing(kind)
+                listed = folder.store.listing(kind)
                 wanted = [name for name, found in listed.items() if self._got.get(name) != found]
-                self.folder.fetch(wanted)
+                folder.fetch(wanted)
                 self._got |= {name: listed[name] for name in wanted}
 
-    def send(self) -> None:
+    def send(self, folder: StoredFolder | None = None) -> None:
         """Copies to the storage what the driver has written or changed since the last time.
 
         A driver that lost its run sends nothing: another one writes there now.
@@ -141,7 +145,7 @@ class Courier:
         with self._one_at_a_time:
             own = self._files(skip=(*_HERE, *_CURVES, _RECORDS))
             changed = {name: facts for name, facts in own.items() if self._sent.get(name) != facts}
-            self.folder.send(changed)
+            (folder or self.folder).send(changed)
             self._sent |= changed
 
     def _files(self, skip: Iterable[str]) -> dict[str, tuple[int, int]]:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class StoredFolder(RunFolder):
     def address(self) -> dict[str, str]:
         """What a worker on another node opens the run with."""
         return {"storage": self.store.address, "run": self.name}
+
+    def hurried(self) -> StoredFolder:
+        """The same with a single try of each request."""
+        return replace(self, store=self.store.hurried())
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes one file here and, where others wait for it, in the storage."""
@@ -80,7 +84,7 @@ class StoredFolder(RunFolder):
     def asked_to_stop(self, driver: str) -> bool:
         """Whether a driver's running cells are to end, as far as the storage can be asked."""
         try:
-            return self.store.get(STOP) == driver.encode()
+            return self.store.hurried().get(STOP) == driver.encode()
         except StorageError:
             return False
 
@@ -146,24 +150,35 @@ class StoredFolder(RunFolder):
     def receive(self, cell_ids: Iterable[str]) -> None:
         """Brings the records of ended cells here."""
         missing = [i for i in cell_ids if not self.cell_path(i).exists()]
-        self._each(self._get, [f"cells/{i}.json" for i in missing])
+        self._each(StoredFolder._get, [f"cells/{i}.json" for i in missing])
 
     def send(self, names: Iterable[str]) -> None:
         """Copies files of this folder to the storage."""
-        self._each(lambda name: self.store.upload(name, self.path / name), list(names))
+        self._each(lambda folder, name: folder.store.upload(name, folder.path / name), names)
 
     def fetch(self, names: Iterable[str]) -> None:
         """Copies objects of the storage to this folder."""
-        self._each(lambda name: self.store.download(name, self.path / name), list(names))
+        self._each(lambda folder, name: folder.store.download(name, folder.path / name), names)
 
-    def _each(self, do: Callable[[str], Any], names: list[str]) -> None:
+    def _each(self, do: Callable[[StoredFolder, str], Any], names: Iterable[str]) -> None:
+        """Tries all at once; patience is left to this thread, which Ctrl-C can reach."""
+        names, hurried = list(names), self.hurried()
+
+        def done(name: str) -> bool:
+            try:
+                do(hurried, name)
+            except StorageError:
+                return False
+            return True
+
         if len(names) < 2:
-            for name in names:
-                do(name)
-            return
-        with ThreadPoolExecutor(_REQUESTS) as pool:
-            for _ in pool.map(do, names):
-                pass
+            failed = names
+        else:
+            with ThreadPoolExecutor(_REQUESTS) as pool:
+                fine = dict(zip(names, pool.map(done, names), strict=True))
+            failed = [name for name in names if not fine[name]]
+        for name in failed:
+            do(self, name)
 
 
 class _Pusher:

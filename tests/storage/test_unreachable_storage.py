@@ -1,0 +1,76 @@
+"""Where a storage does not answer, training goes on and a driver that is to stop does so."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lrray.studies import courier
+from lrray.studies.computing import StopFlag
+from lrray.studies.identity import Cell
+from lrray.studies.storage import StorageError, Store
+from lrray.studies.stored import StoredFolder
+
+CELL = Cell("train", {"seed": 0}, {"seed": 0}, "c0de")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StoredFolder:
+    """A run whose storage is away for good, and which would wait ten minutes for it."""
+    (tmp_path / "file").touch()  # nothing can lie below it
+    path = tmp_path / "study" / "run"
+    (path / "cells").mkdir(parents=True)
+    return StoredFolder(path, Store(str(tmp_path / "file" / "storage")).below("study/run"))
+
+
+def waits(folder: StoredFolder) -> list[str]:
+    """What the patient store says from now on while it waits."""
+    lines: list[str] = []
+    object.__setattr__(folder.store, "say", lines.append)
+    return lines
+
+
+def test_a_cell_asks_once_whether_to_stop_and_goes_on(folder: StoredFolder) -> None:
+    said = waits(folder)
+    assert not StopFlag(CELL, folder, "driver")()
+    assert said == []
+
+
+def test_a_driver_that_stops_asks_its_cells_once(folder: StoredFolder) -> None:
+    said = waits(folder)
+    with pytest.raises(StorageError):
+        folder.hurried().ask_to_stop("driver")
+    with pytest.raises(StorageError):
+        folder.hurried().is_running(CELL.id)
+    assert said == []
+
+
+def test_files_come_and_go_without_making_the_end_of_a_driver_wait(
+    folder: StoredFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "RHYTHM_S", 0.05)
+    said = waits(folder)
+    exchange = courier.Courier(folder)
+    exchange.rhythm.start()
+    time.sleep(0.5)
+    exchange.rhythm.stop()
+    assert said == []
+
+
+def test_ctrl_c_ends_the_wait_for_many_files(folder: StoredFolder) -> None:
+    said = waits(folder)
+
+    def interrupt() -> None:
+        while not said:
+            time.sleep(0.05)
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        folder.fetch(f"metrics/{i}.jsonl" for i in range(40))
+    waiting = [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name]
+    assert waiting == []
