@@ -48,6 +48,12 @@ def write_whole(target: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Files at any depth; a folder that another process removes meanwhile is no error."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
 def sync(path: Path) -> None:
     """Waits until a file, or a folder's list of names, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

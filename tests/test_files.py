@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from lrray.files import whole_file, write_whole
+from lrray.files import files_below, whole_file, write_whole
 
 
 def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:
@@ -51,3 +52,14 @@ def test_readers_see_the_old_or_the_new_content_while_a_file_is_rewritten(tmp_pa
     assert ended == (child, 0)
     assert seen <= contents
     assert target.read_bytes() == max(contents)
+
+
+def test_a_folder_that_vanishes_while_it_is_listed_is_no_error(tmp_path: Path) -> None:
+    for name in ("new/model", "old/model", "old/deep/state"):
+        write_whole(tmp_path / name, "x")
+    found = []
+    for path in files_below(tmp_path):
+        found.append(path.relative_to(tmp_path))
+        for folder in {"old", "new"} - {found[0].parts[0]}:
+            shutil.rmtree(tmp_path / folder, ignore_errors=True)
+    assert {path.parts[0] for path in found} == {found[0].parts[0]}

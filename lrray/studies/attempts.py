@@ -7,6 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass, field, fields
 
+from lrray.files import files_below
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import digest
 
@@ -62,7 +63,7 @@ class Attempts:
     def checkpoint(self) -> str:
         """A digest of the names of the cell's checkpoint files."""
         place = self.folder.path / "checkpoints" / self.cell_id
-        names = [str(path.relative_to(place)) for path in place.rglob("*")]
+        names = [str(path.relative_to(place)) for path in files_below(place)]
         return digest(sorted(name for name in names if "/." not in f"/{name}"))  # none half written
 
     def lost(self) -> None:

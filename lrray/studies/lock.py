@@ -83,12 +83,8 @@ class FolderLock:
                 fix="wait for it, or stop it first",
             )
 
-    def _renew(self) -> bool:
-        try:
-            os.utime(self.path)
-        except OSError:
-            return True
-        return False
+    def _renew(self) -> None:
+        os.utime(self.path)
 
 
 def is_held(folder: Path) -> bool:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+
+from lrray.errors import LrrayError
 
 
 class Rhythm:
     """Calls a function every so often, in a thread that does not hold up the end of the process.
+
+    Where a call fails for a reason outside of the program, the next one may not.
 
     Args:
         do: called after every pause; a true answer ends the thread.
@@ -30,5 +35,6 @@ class Rhythm:
 
     def _work(self) -> None:
         while not self._stop.wait(self._pause_s):
-            if self._do():
-                return
+            with suppress(OSError, LrrayError):
+                if self._do():
+                    return

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lrray.files import write_whole
+from lrray.files import files_below, write_whole
 from lrray.studies.storage import Store
 
 _TRIES = 5
@@ -168,7 +168,7 @@ def _files(manifest: bytes | None) -> _Files:
 def _listing(folder: Path) -> _Files:
     """Size and time of every file; those still being written under a temporary name left out."""
     found: _Files = {}
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+    for path in sorted(files_below(folder)):
         name = path.relative_to(folder)
         if any(part.endswith((".partial", ".tmp")) for part in name.parts):
             continue

@@ -194,7 +194,7 @@ class _Pusher:
         """Curves go first: they are never behind the checkpoint that a cell continues from."""
         try:
             self._snapshot.push(self._push_curves)
-        except StorageError:
+        except (StorageError, OSError):  # another time
             if last:
                 raise
 
