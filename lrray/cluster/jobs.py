@@ -25,6 +25,8 @@ JOB_VARIABLE = "LRRAY_JOB"
 _QUESTION = "lrray-question-"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _EXCLUDES = ["/results", "/wandb", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
+_STOP_S = 60
+"""How long a job that is to stop may take; Ray's own 3 s are too little for checkpoints."""
 _LOOK_S = 1.0
 _SLEEP_PATIENCE_S = 600.0
 """How long the network may be away while a job is followed; a sleeping laptop's clock stands."""
@@ -66,11 +68,7 @@ def submit(connection: Connection, job: StudyJob, folder: Path) -> str:
             entrypoint=job.entrypoint(),
             submission_id=job_id,
             metadata={"lrray": "study", "study": job.title, "out": job.out},
-            runtime_env={
-                "working_dir": str(folder),
-                "excludes": _EXCLUDES,
-                "env_vars": {JOB_VARIABLE: job_id},
-            },
+            runtime_env=surroundings(job_id, folder),
         )
     except ValueError as error:
         if "exceeds the maximum size" not in str(error):
@@ -84,6 +82,12 @@ def submit(connection: Connection, job: StudyJob, folder: Path) -> str:
             connection.words, f"does not take the job: {str(error).splitlines()[0]}",
             fix="see 'ray status' on its head",
         ) from None  # fmt: skip
+
+
+def surroundings(job_id: str, folder: Path) -> dict[str, Any]:
+    """Files and environment of a job's driver, as Ray's ``runtime_env``."""
+    variables = {JOB_VARIABLE: job_id, "RAY_JOB_STOP_WAIT_TIME_S": str(_STOP_S)}
+    return {"working_dir": str(folder), "excludes": _EXCLUDES, "env_vars": variables}
 
 
 def check_folder(folder: Path) -> None:
