@@ -6,9 +6,10 @@ Only what ``--help`` needs is imported at the top; everything else waits until i
 from __future__ import annotations
 
 import errno
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,7 @@ def study(
     if hasattr(module, "check"):
         module.check([point.study for point in points], str(path), out / path.stem / "data")
     request = Request(
-        given=" ".join([name, *words]),
+        given=[name, *words],
         name=path.stem,
         kind=kind,
         grid=data.get("grid"),
@@ -102,7 +103,8 @@ def study(
 class Request:
     """A checked study and how it is to be run."""
 
-    given: str
+    given: Sequence[str]
+    """The study and the settings to change, word by word."""
     name: str
     kind: str
     grid: Any
@@ -195,7 +197,7 @@ def _execute(
     console.print(f"[bold]{request.points[0].study.question}[/bold]")
     folder.write_text("study.yaml", dump_yaml(request.resolved()))
     folder.write_json("provenance.json", provenance())
-    announce(folder, request.points[0].study.tracking, request.given)
+    announce(folder, request.points[0].study.tracking, shlex.join(request.given))
     (folder.path / "summary.json").unlink(missing_ok=True)
     folder.forget_stop()
     runner = load_runner(request.kind)
@@ -259,8 +261,9 @@ def _interruptible() -> Iterator[None]:
 
 
 def _resume_command(request: Request) -> str:
-    place = "" if request.out == Path("results") else f" --out {request.out}"
-    return f"lrray study {request.given}{place} --resume"
+    options = [] if request.out == Path("results") else ["--out", str(request.out)]
+    options += [] if request.address == "local" else ["--address", request.address]
+    return shlex.join(["lrray", "study", *request.given, *options, "--resume"])
 
 
 def run_app(app: Any) -> None:
