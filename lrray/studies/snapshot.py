@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lrray.files import files_below, write_whole
-from lrray.studies.storage import Store
+from lrray.studies.storage import Store, file_in
 
 _TRIES = 5
 _Files = dict[str, dict[str, Any]]
@@ -71,10 +71,11 @@ class Snapshot:
         return listed.keys() != self._known.keys() or bool(_differing(listed, self._known))
 
     def _take(self, manifest: bytes) -> bool:
-        self.forget()
         files = _files(manifest)
+        targets = {name: file_in(self.path, name) for name in files}
+        self.forget()
         for name, facts in files.items():
-            target = self.path / name
+            target = targets[name]
             if not self.store.download(facts["object"], target):
                 return False  # replaced by a newer snapshot meanwhile
             if target.stat().st_size != facts["size"]:

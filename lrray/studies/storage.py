@@ -40,13 +40,14 @@ class StorageError(LrrayError):
 
 def _checked(address: str) -> str:
     parts = urlsplit(address)
-    if parts.scheme and parts.scheme not in _SCHEMES:
-        raise Problem("must be s3://…, gs://… or a path", got=address, fix="s3://bucket/prefix")
-    if "@" in parts.netloc:
+    if "@" in parts.netloc or ("@" in address and ":" in parts.netloc):
         raise Problem(
             "must hold no credentials: they would be written into results",
             fix="give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )
+    if parts.scheme and parts.scheme not in _SCHEMES:
+        shown = address.rpartition("@")[2]  # what is before it may be a secret
+        raise Problem("must be s3://…, gs://… or a path", got=shown, fix="s3://bucket/prefix")
     if parts.scheme in ("s3", "gs", "gcs") and not parts.netloc:
         raise Problem("must name a bucket", got=address, fix=f"{parts.scheme}://bucket/prefix")
     return address
@@ -217,6 +218,17 @@ class Store:
                 if wait_s > FIRST_WAIT_S:
                     self.say(f"{self} answers again")
                 return result
+
+
+def file_in(folder: Path, name: str) -> Path:
+    """Where an object is kept in a folder: names in a storage may be anybody's.
+
+    Raises:
+        StorageError: the name leads out of the folder.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise StorageError(name, "is a name in the storage that leads out of the run's folder")
+    return folder / name
 
 
 def open_store(address: str, say: Callable[[str], None] = lambda line: None) -> Store:

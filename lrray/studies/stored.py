@@ -22,7 +22,7 @@ from lrray.studies.folder import STOP, RunFolder
 from lrray.studies.identity import digest
 from lrray.studies.rhythm import Rhythm
 from lrray.studies.snapshot import Snapshot
-from lrray.studies.storage import StorageError, Store
+from lrray.studies.storage import StorageError, Store, file_in
 
 PUSH_S = 5.0
 """How often the checkpoint and the curves of a running cell are copied."""
@@ -158,7 +158,8 @@ class StoredFolder(RunFolder):
 
     def fetch(self, names: Iterable[str]) -> None:
         """Copies objects of the storage to this folder."""
-        self._each(lambda folder, name: folder.store.download(name, folder.path / name), names)
+        places = {name: file_in(self.path, name) for name in names}
+        self._each(lambda folder, name: folder.store.download(name, places[name]), places)
 
     def _each(self, do: Callable[[StoredFolder, str], Any], names: Iterable[str]) -> None:
         """Tries all at once; patience is left to this thread, which Ctrl-C can reach."""

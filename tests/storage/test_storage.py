@@ -1,14 +1,19 @@
 """Objects by name: on a server that speaks S3 and on a path."""
 
+import json
 import threading
 import uuid
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lrray.config import Settings, parse
+from lrray.errors import LrrayError
 from lrray.studies.courier import in_storage, newest_run
 from lrray.studies.folder import RunFolder
+from lrray.studies.snapshot import Snapshot
 from lrray.studies.storage import StorageAddress, StorageError, Store, open_store
+from lrray.studies.stored import StoredFolder
 
 
 @pytest.fixture(params=["s3", "path"])
@@ -100,6 +105,34 @@ class Place(BaseModel):
 def test_an_address_is_checked_where_it_is_written(address, message):
     with pytest.raises(ValidationError, match=message):
         Place(storage=address)
+
+
+class Kept(Settings):
+    storage: StorageAddress
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://hush:hush@host/x", "s3://k:hu/hush@bucket", "hush:hush@host", "ftp://x/hush@y"],
+)
+def test_what_may_be_a_secret_is_not_said_again(address):
+    with pytest.raises(LrrayError) as refused:
+        parse(Kept, {"storage": address}, "study.yaml")
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/../../escaped", "/tmp/escaped"])
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
+    store = Store(str(tmp_path / "storage"))
+    folder = StoredFolder(tmp_path / "study" / "run", store)
+    with pytest.raises(StorageError, match="leads out of the run's folder"):
+        folder.fetch(["study.yaml", name])
+    files = {name: {"object": "object", "size": 1, "mtime_ns": 1}}
+    store.put("object", b"x")
+    store.put("checkpoints/cell.json", json.dumps({"files": files}).encode())
+    with pytest.raises(StorageError, match="leads out of the run's folder"):
+        Snapshot(store, folder.path, "cell").pull()
+    assert not list(tmp_path.rglob("escaped"))
 
 
 @pytest.mark.parametrize("address", ["s3://b/p?region=x", "gs://b", "results", "/mnt/nfs/x"])
