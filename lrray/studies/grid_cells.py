@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from lrray.config import parse, set_key
-from lrray.errors import LrrayError
+from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.identity import Cell, code_version
 from lrray.studies.kinds import load_kind
 from lrray.studies.objective import OBJECTIVE, Objective
@@ -45,6 +45,11 @@ def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Object
 
     def score(result: Mapping[str, Any]) -> dict[str, float]:
         numbers = {k: float(v) for k, v in result.items() if isinstance(v, int | float)}
+        if search.metric not in numbers:
+            raise LrrayError(
+                "search.metric", "must be a number that the cells return", got=search.metric,
+                fix=did_you_mean(search.metric, numbers),
+            )  # fmt: skip
         sign = 1.0 if search.mode == "min" else -1.0
         return {OBJECTIVE: sign * numbers[search.metric], **numbers}
 

@@ -33,7 +33,7 @@ class CellSource(Searcher):
         self.running: dict[str, list[Cell]] = {}
         self.num_done = self.num_failed = 0
         self.broken: LrrayError | None = None
-        """Why nothing more can be kept, where the folder cannot be written any longer."""
+        """Why no more cells are to run, e.g. where the folder cannot be written any longer."""
         self.has_scheduler = False
         """Whether bad cells are stopped early: one without a record was."""
         self.changed: Callable[[], None] = lambda: None
@@ -83,7 +83,10 @@ class CellSource(Searcher):
                 self.num_failed += 1
         if error and None in records:
             self._check_folder()
-        self.ended(trial_id, records)
+        try:
+            self.ended(trial_id, records)
+        except LrrayError as reason:  # e.g. a cell has not the number that is searched for
+            self.broken = reason
         self.changed()
 
     def _records(self, cells: list[Cell]) -> list[dict[str, Any] | None]:
