@@ -58,7 +58,7 @@ def open_arm(
     The cells' files are the truth: what the journal says differently (it was lost or cut short, a
     cell's file was damaged, settings or code have changed since) is replaced. Proposals without a
     result are made again. So a continued search ends with exactly ``num_trials`` trials that were
-    measured or failed for good.
+    measured or failed for good; one that proposed a place twice counts it twice.
 
     Args:
         folder: the run's folder.
@@ -70,7 +70,8 @@ def open_arm(
         cell: turns parameters into a cell.
         score: turns a cell's result into the objective and the numbers kept beside it.
     """
-    ended: dict[str, FrozenTrial] = {}
+    ended: list[FrozenTrial] = []
+    known: set[str] = set()
     repeat: dict[str, dict[str, Any]] = {}
     for trial in _proposed(storage, name):
         parameters = trial.system_attrs.get("fixed_params", trial.params)
@@ -79,12 +80,13 @@ def open_arm(
         cell_id = cell(parameters).id
         record = folder.load_cell(cell_id)
         if record is not None:
-            ended[cell_id] = _as_trial(record, space, score)
+            ended.append(_as_trial(record, space, score))
+            known.add(cell_id)
         else:
             repeat[cell_id] = {key: parameters[key] for key in space}
-    for record in _own_records(folder, space, cell):
-        ended.setdefault(record["id"], _as_trial(record, space, score))
-    _rewrite(storage, name, list(ended.values()))
+    lost = [r for r in _own_records(folder, space, cell) if r["id"] not in known]
+    ended += [_as_trial(record, space, score) for record in lost]
+    _rewrite(storage, name, ended)
     remaining = max(0, search.num_trials - len(ended))
     seeker = StoredSearch(
         space=space,

@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from lrray.studies.folder import RunFolder
@@ -133,6 +133,31 @@ def test_a_finished_search_is_left_as_it_is(folder: RunFolder) -> None:
     again = Driver(folder)
     assert again.arm.remaining == 0
     again.check()
+
+
+def test_a_search_that_proposes_a_place_twice_is_finished_all_the_same(folder: RunFolder) -> None:
+    space = {"n": IntDistribution(1, 5)}
+
+    def cell(parameters: Mapping[str, Any]) -> Cell:
+        return Cell("function", {"n": parameters["n"]}, {"n": parameters["n"]}, "c0de")
+
+    def score(result: Mapping[str, Any]) -> dict[str, float]:
+        return {OBJECTIVE: result["loss"]}
+
+    def opened() -> SearchArm:
+        search = Search(sampler="tpe", num_trials=12)
+        sampler = make_sampler(search, space, 0.0)
+        return open_arm(folder, open_journal(folder), "n", search, sampler, space, cell, score)
+
+    arm = opened()
+    for i in range(12):
+        proposed = cell(arm.search.suggest(f"t{i}"))
+        loss = abs(proposed.settings["n"] - 3)
+        if folder.load_cell(proposed.id) is None:
+            folder.save_cell(proposed, {"loss": loss}, 0.1)
+        arm.search.on_trial_complete(f"t{i}", {OBJECTIVE: loss})
+    assert len(list(folder.cells())) < 12
+    assert opened().remaining == 0
 
 
 def test_more_trials_can_be_asked_for_later(folder: RunFolder) -> None:
