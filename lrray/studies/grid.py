@@ -115,9 +115,16 @@ def axis_values(values: Any, where: str) -> list[Any]:
         values = list(range(values["start"], values["stop"], values.get("step", 1)))
     if not isinstance(values, list) or not values:
         raise LrrayError(where, "must be a list or a range of values", got=values, fix="[0, 1, 2]")
-    if any(value in values[:i] for i, value in enumerate(values)):
+    if _has_repeats(values):
         raise LrrayError(where, "values must be distinct", got=values, fix="name each once")
     return values
+
+
+def _has_repeats(values: list[Any]) -> bool:
+    try:
+        return len(set(values)) < len(values)
+    except TypeError:  # lists and mappings have no hash
+        return any(value in values[:i] for i, value in enumerate(values))
 
 
 def _zipped(together: Mapping[str, Any], where: str) -> list[Point]:

@@ -105,14 +105,16 @@ class UnvisitedGrid(Joint):
         self.space = space
         points = [dict(zip(axes, point, strict=True)) for point in product(*axes.values())]
         np.random.default_rng(seed).shuffle(points)
-        self._points = points
+        self._names, self._points = list(axes), points
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Space
     ) -> dict[str, Any]:
         """The next point of the grid."""
-        others = [other.params for other in _others(study, trial)]
-        return next((point for point in self._points if point not in others), self._points[0])
+        others = _others(study, trial)
+        visited = {tuple(map(other.params.get, self._names)) for other in others}
+        left = (point for point in self._points if tuple(point.values()) not in visited)
+        return next(left, self._points[0])
 
 
 class LevelSetSampler(Joint):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -84,7 +85,8 @@ def open_arm(
             known.add(cell_id)
         else:
             repeat[cell_id] = {key: parameters[key] for key in space}
-    lost = [r for r in _own_records(folder, space, cell) if r["id"] not in known]
+    axes = _axes_of_cells(folder, storage)
+    lost = [r for r in _own_records(folder, axes, space, cell) if r["id"] not in known]
     ended += [_as_trial(record, space, score) for record in lost]
     _rewrite(storage, name, ended)
     remaining = max(0, search.num_trials - len(ended))
@@ -100,25 +102,40 @@ def open_arm(
     return SearchArm(name, seeker, cell, score, remaining)
 
 
+_AXES: WeakKeyDictionary[JournalStorage, dict[str, dict[str, Any]]] = WeakKeyDictionary()
+"""Journal -> cell -> axes: hundreds of searches share a run, and each looks through its cells."""
+
+
+def _axes_of_cells(folder: RunFolder, storage: JournalStorage) -> dict[str, dict[str, Any]]:
+    """Axes of all cells that have a record, of which each is read once."""
+    known = _AXES.setdefault(storage, {})
+    for path in sorted((folder.path / "cells").glob("*.json")):
+        if path.stem not in known and (record := folder.load_cell(path.stem)) is not None:
+            known[path.stem] = record["axes"]
+    return known
+
+
 def _own_records(
-    folder: RunFolder, space: dict[str, BaseDistribution], cell: MakeCell
+    folder: RunFolder,
+    axes_of: Mapping[str, dict[str, Any]],
+    space: dict[str, BaseDistribution],
+    cell: MakeCell,
 ) -> list[dict[str, Any]]:
     """Records of cells that this search proposed, whether its journal still knows them or not."""
     found = []
     others: dict[str, Any] | None = None  # axes that all cells of this search have in common
-    for record in folder.cells():
-        axes = record["axes"]
-        if not _lies_in(space, axes):
+    for cell_id, axes in axes_of.items():
+        if others not in (None, _without(space, axes)) or not _lies_in(space, axes):
             continue
         if others is None:
             others = _without(space, cell(axes).axes)
-        if _without(space, axes) == others and cell(axes).id == record["id"]:
-            found.append(record)
-    return sorted(found, key=lambda record: record["finished_at"])
+        if _without(space, axes) == others and cell(axes).id == cell_id:
+            found.append(folder.load_cell(cell_id))
+    return sorted(filter(None, found), key=lambda record: record["finished_at"])
 
 
-def _without(space: Iterable[str], axes: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in axes.items() if key not in set(space)}
+def _without(space: Mapping[str, Any], axes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in axes.items() if key not in space}
 
 
 _STATES = {DONE: TrialState.COMPLETE, FAILED: TrialState.FAIL, STOPPED: TrialState.PRUNED}

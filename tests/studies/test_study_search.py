@@ -238,6 +238,39 @@ def test_a_cell_that_failed_for_good_counts_as_a_trial(folder: RunFolder) -> Non
     assert states.count(TrialState.FAIL) == 1
 
 
+def test_many_searches_of_a_run_read_each_cell_once(folder: RunFolder) -> None:
+    cells, read = 20, list[str]()
+
+    class Counted(RunFolder):
+        def load_cell(self, cell_id: str) -> dict[str, Any] | None:
+            read.append(cell_id)
+            return super().load_cell(cell_id)
+
+    for i in range(cells):
+        settings = {"alpha_X": 0.1 + i / 100, "alpha_Z": 0.5, "search": i}
+        folder.save_cell(Cell("function", settings, settings, "c0de"), {"difficulty": 0.5}, 0.1)
+
+    @dataclass
+    class One(Driver):
+        number: int = 0
+
+        def cell(self, parameters: Mapping[str, Any]) -> Cell:
+            settings = {**{name: parameters[name] for name in SPACE}, "search": self.number}
+            return Cell("function", settings, settings, self.code)
+
+    counted = Counted(folder.path)
+    journal = open_journal(counted)
+    search = Search(num_trials=4)
+    for number in range(cells):
+        one = One(folder, number=number)
+        arm = open_arm(
+            counted, journal, f"search {number}", search, make_sampler(search, SPACE, 0.5), SPACE,
+            one.cell, one.score,
+        )  # fmt: skip
+        assert arm.remaining == 3
+    assert len(read) == 2 * cells  # once to find whose it is, and once by its own search
+
+
 def lost(journal: Path) -> None:
     journal.unlink()
 

@@ -161,7 +161,8 @@ def match_mean(pairs: list[Pair], evidence: Evidence, study: DifficultyStudy) ->
     The first fresh measurement only corrects the place: the one reported is always made on seeds
     that had no part in choosing it.
     """
-    fresh = (seed for seed in count() if seed not in set(study.seed_list))
+    used = set(study.seed_list)
+    fresh = (seed for seed in count() if seed not in used)
     blocks = [
         tuple(islice(fresh, study.pairs.num_seeds)) for _ in range(study.pairs.max_rounds + 1)
     ]
