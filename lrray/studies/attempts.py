@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 
+from lrray.errors import LrrayError
 from lrray.files import files_below
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import digest
+from lrray.studies.outages import is_full_disk
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ class Attempts:
         """Notes that the study was stopped, which is nobody's fault."""
         self.running = False
         self.write()
+
+    def disturbed(self, error: Exception) -> None:
+        """Notes that a full disk ended the attempt; while a storage is away, nothing is noted."""
+        if is_full_disk(error):
+            with suppress(OSError, LrrayError):  # a note needs room as well
+                self.stopped()
 
     def failed(self) -> None:
         """Notes that the cell raised."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,6 +13,7 @@ from lrray.studies.computing import StopFlag, call, never
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import Stopped
+from lrray.studies.outages import is_outage
 from lrray.studies.stored import open_folder
 
 TRIAL_CPU = 0.01
@@ -48,9 +49,9 @@ def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Worker
     Raises:
         Stopped: the study is being stopped; all ranks ended at the same step, with a checkpoint.
         WorkerLost: a rank's process or node is gone.
+        StorageError, DiskFullError, OSError: the storage is away, or a rank's disk is full.
         Exception: what a rank raised.
     """
-    from ray.exceptions import RayActorError
     from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchTrainer
 
@@ -78,14 +79,27 @@ def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Worker
         try:
             outcome: dict[str, Any] = trainer.fit().return_value
         except WorkerGroupError as error:
-            # Where one is lost, the others raise that they cannot reach it.
-            for one in error.worker_failures.values():
-                if isinstance(getattr(one, "health_check_failure", one), RayActorError):
-                    raise WorkerLost from error
-            raise
+            reason = outer_reason(error.worker_failures.values())
+            if reason is None:
+                raise
+            raise reason from error
     if outcome["stopped"]:
         raise Stopped
     return outcome["result"]
+
+
+def outer_reason(failures: Iterable[Exception]) -> Exception | None:
+    """Why workers of a cell failed, where the cell is not to blame."""
+    from ray.exceptions import RayActorError
+
+    # What a worker raised comes wrapped.
+    raised = [getattr(one, "_base_exc", one) for one in failures]
+    for one in raised:
+        if is_outage(one):
+            return one
+    # Where one is lost, the others raise that they cannot reach it.
+    lost = [getattr(one, "health_check_failure", one) for one in raised]
+    return WorkerLost() if any(isinstance(one, RayActorError) for one in lost) else None
 
 
 def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from ray.tune.search.optuna import OptunaSearch
 from lrray.errors import LrrayError
 from lrray.studies.folder import DONE, FAILED, RunFolder
 from lrray.studies.identity import Cell
+from lrray.studies.outages import NO_ROOM, told_no_room
 from lrray.studies.storage import StorageError
 
 BATCH_S = 1.0
@@ -73,7 +74,9 @@ class CellSource(Searcher):
         """Tune's word that a trial has ended, well or not."""
         cells = self.running.pop(trial_id, [])
         records = self._records(cells)
-        if self.has_scheduler and not error and records == [None]:
+        if result is not None and NO_ROOM in result:
+            self.broken = told_no_room(result[NO_ROOM])
+        elif self.has_scheduler and not error and records == [None]:
             self.folder.save_stopped(cells[0])
             records = [self.folder.load_cell(cells[0].id)]
         for record in records:

@@ -14,8 +14,8 @@ from lrray.studies.attempts import Attempts, Limits
 from lrray.studies.computing import StopFlag, call
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
+from lrray.studies.outages import is_full_disk, is_outage, no_room
 from lrray.studies.parallel import WorkerLost, Workers, run_on_workers
-from lrray.studies.storage import StorageError
 from lrray.studies.stored import open_folder
 from lrray.studies.tracking import tracked
 from lrray.studies.watchdog import Watchdog
@@ -34,13 +34,18 @@ def trial(config: Mapping[str, Any]) -> None:
     tell = tune.report if config["report"] else None
     for data in config["cells"]:
         cell = Cell(**data)
-        folder.prepare(cell.id, computes_here=spread.workers == 1)
         try:
+            folder.prepare(cell.id, computes_here=spread.workers == 1)
             with tracked(cell, folder):
                 run_durably(cell, folder, limits, spread, tell)
+            folder.leave(cell.id)
         except KeyboardInterrupt:
             return  # the driver that asked for it is about to end
-        folder.leave(cell.id)
+        except Exception as error:
+            if not is_full_disk(error):
+                raise
+            tune.report({"cells_done": 0, **no_room(error)})
+            return  # Tune would try again at once
     tune.report({"cells_done": len(config["cells"])})
 
 
@@ -71,14 +76,15 @@ def run_durably(
                 result = _compute(cell, folder, limits, spread, tell)
             folder.save_cell(cell, result, time.perf_counter() - begun)
             break
-        except StorageError:
-            raise  # no fault of the cell's: another worker will find its checkpoint
         except KeyboardInterrupt:
             attempts.stopped()
             raise
         except WorkerLost:
             attempts.lost()
         except Exception as error:
+            if is_outage(error):  # another worker will find its checkpoint
+                attempts.disturbed(error)
+                raise
             attempts.failed()
             if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]

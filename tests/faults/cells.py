@@ -62,6 +62,13 @@ def diverges(i):
     return {"loss": float("nan") if i == 2 else 1.0}
 
 
+def fills_a_disk(i, room):
+    """Finds the disk full for i = 2, until there is a file ``room``."""
+    if i == 2 and not Path(room).exists():
+        Path("/dev/full").write_text("x")
+    return {"value": float(i)}
+
+
 def hangs(i):
     """Never ends for i = 2."""
     while i == 2:

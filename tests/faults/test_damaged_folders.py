@@ -63,6 +63,24 @@ def test_a_full_disk_fails_with_one_line_and_the_study_resumes_when_there_is_roo
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+def test_a_cell_without_room_ends_the_study_in_one_line_and_resuming_goes_on(tmp_path):
+    room = tmp_path / "room"
+    resources = {"max_concurrent": 1}
+    settings = {"room": str(room)}
+    study = write_study(tmp_path, "fills_a_disk", FIVE, settings, resources=resources)
+    code, output = finish(study, tmp_path / "out")
+    assert code == 1
+    assert output.strip().splitlines()[-1] == (
+        f"{os.uname().nodename}: [Errno 28] No space left on device "
+        "(fix: make room, then run the same command with --resume)"
+    )
+    assert "Traceback" not in output
+    assert not any(record["state"] == "failed" for record in cells(only_run(tmp_path / "out")))
+    room.touch()
+    code, output = finish(study, tmp_path / "out", "--resume")
+    assert code == 0, output
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a read-only disk needs root")
 def test_a_read_only_results_folder_is_refused_in_one_line(tmp_path):
     disk = tmp_path / "disk"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
+from lrray.errors import DiskFullError
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import CellContext
 
@@ -50,6 +52,18 @@ def returns_no_numbers_by_name() -> Any:
 
 def returns_what_cannot_be_kept() -> dict[str, Any]:
     return {"loss": object()}
+
+
+def finds_no_room(context: CellContext) -> dict[str, float]:
+    if not context.shared.exists():
+        Path("/dev/full").write_text("x")
+    return {"loss": 0.5}
+
+
+def finds_no_room_for_a_checkpoint(context: CellContext) -> dict[str, float]:
+    if not context.shared.exists():
+        raise DiskFullError("/a/folder", "a checkpoint cannot be written: no space left")
+    return {"loss": 0.5}
 
 
 def hangs() -> dict[str, float]:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from ray.exceptions import RayActorError
+from ray.train.v2._internal.exceptions import (
+    UserExceptionWithTraceback,
+    WorkerHealthCheckFailedError,
+)
+from ray.tune.search import Searcher
 
 from lrray.studies import store_lock
 from lrray.studies.computing import StopFlag
 from lrray.studies.courier import carried
 from lrray.studies.folder import STOP, STOPPED, RunFolder
 from lrray.studies.identity import Cell
+from lrray.studies.outages import no_room
+from lrray.studies.parallel import WorkerLost, outer_reason
 from lrray.studies.sources import FixedCells
 from lrray.studies.storage import StorageError, Store
 from lrray.studies.stored import StoredFolder
@@ -49,6 +60,31 @@ def test_a_cell_without_a_record_is_over_only_where_a_scheduler_stops_cells(
     source.on_trial_complete("trial", {})
     record = folder.load_cell(CELL.id)
     assert (record and record["state"]) == (STOPPED if has_scheduler else None)
+
+
+def test_a_trial_without_room_ends_the_study_and_leaves_its_cell_to_be_run(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "study")
+    source = FixedCells(folder, [CELL, replace(CELL, settings={"seed": 1})], slots=1)
+    source.has_scheduler = True
+    source.suggest("trial")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/results/x")
+    source.on_trial_complete("trial", {"cells_done": 0, **no_room(full)})
+    assert folder.load_cell(CELL.id) is None
+    assert source.suggest("another") == Searcher.FINISHED
+    assert str(source.broken) == (
+        f"{os.uname().nodename}: [Errno 28] No space left on device: '/results/x' "
+        "(fix: make room, then run the same command with --resume)"
+    )
+
+
+def test_a_rank_without_room_or_storage_is_the_reason_that_counts() -> None:
+    outage = StorageError("s3://x", "does not answer")
+    lost = WorkerHealthCheckFailedError("", RayActorError())
+    assert outer_reason([lost, UserExceptionWithTraceback(outage, "")]) is outage
+    assert isinstance(
+        outer_reason([UserExceptionWithTraceback(ValueError(), ""), lost]), WorkerLost
+    )
+    assert outer_reason([UserExceptionWithTraceback(ValueError(), "")]) is None
 
 
 def test_a_driver_that_lost_its_run_leaves_nothing_in_the_storage(

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lrray.errors import DiskFullError
 from lrray.studies.attempts import Limits
 from lrray.studies.folder import DONE, FAILED, RunFolder
 from lrray.studies.worker import run_durably
@@ -84,6 +85,17 @@ def test_a_result_of_another_kind_is_a_failure(folder: RunFolder, name: str) -> 
     record = run_durably(cell(name), folder, Limits(max_failures=0))
     assert record["state"] == FAILED
     assert record["reason"].startswith("TypeError: ")
+
+
+@pytest.mark.parametrize("name", ["finds_no_room", "finds_no_room_for_a_checkpoint"])
+def test_a_full_disk_is_no_fault_of_the_cells(folder: RunFolder, name: str) -> None:
+    limits = Limits(max_failures=0, max_deaths=0, driver="one")
+    for _ in range(3):
+        with pytest.raises((OSError, DiskFullError), match=r"(?i)no space left"):
+            run_durably(cell(name), folder, limits)
+    assert folder.load_cell(cell(name).id) is None
+    (folder.path / "shared").mkdir()  # there is room
+    assert run_durably(cell(name), folder, limits)["state"] == DONE
 
 
 def test_a_cell_that_hangs_is_ended_at_its_time_limit(folder: RunFolder) -> None:
