@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lrray.files import write_whole
 from lrray.statistics import summarize
 from lrray.studies.folder import RunFolder
 from lrray.studies.gauges import forget_points, show_point
@@ -16,6 +18,8 @@ from lrray.studies.kinds import CellContext, load_kind
 
 STOP_LOOK_S = 1.0
 """How often a running cell that asks whether to stop is given a fresh answer."""
+
+_RESULT = "result.json"
 
 LOOK_SHARE = 0.1
 """Most of its time that it may spend on that, where a storage is slow to answer."""
@@ -36,8 +40,8 @@ def call(
 ) -> dict[str, Any]:
     """Calls the kind's function; over a list of seeds it averages.
 
-    Each seed of a list has a checkpoint folder of its own. The cell's curves, which a scheduler
-    judges, are those of the first.
+    Each seed of a list has a checkpoint folder of its own, where its result is kept once it has
+    ended. The cell's curves, which a scheduler judges, are those of the first.
 
     Args:
         cell: what to run.
@@ -65,19 +69,38 @@ def call(
         log=log,
         should_stop=should_stop,
     )
-    run_cell = load_kind(cell.kind).run_cell
     seeds = cell.settings.get("seed")
     try:
         if not isinstance(seeds, list):
-            return dict(run_cell(cell.settings, context))
-        return _averaged(
-            [
-                run_cell({**cell.settings, "seed": seed}, _of_seed(context, seed, seed == seeds[0]))
-                for seed in seeds
-            ]
-        )
+            return dict(load_kind(cell.kind).run_cell(cell.settings, context))
+        # Read before any is run, so that a cell's workers agree on what there is.
+        ended = {seed: _read_result(_of_seed(context, seed, False)) for seed in seeds}
+        results = []
+        for seed in seeds:
+            own = _of_seed(context, seed, seed == seeds[0])
+            results.append(ended[seed] or _run_seed(cell, seed, own, keep=not silent))
+        return _averaged(results)
     finally:
         forget_points(study, cell.id)
+
+
+def _run_seed(cell: Cell, seed: int, context: CellContext, keep: bool) -> dict[str, float]:
+    """The numbers that one seed of a cell gives, kept for a worker that goes on after this one."""
+    result = load_kind(cell.kind).run_cell({**cell.settings, "seed": seed}, context)
+    numbers = {name: value for name, value in result.items() if isinstance(value, int | float)}
+    # A standard error may be undefined; where another number is, the cell is to be tried again.
+    finite = all(math.isfinite(numbers[name]) for name in numbers if not name.endswith("_se"))
+    if keep and finite:
+        write_whole(context.checkpoint / _RESULT, json.dumps(numbers))
+    return numbers
+
+
+def _read_result(context: CellContext) -> dict[str, float] | None:
+    """What a seed that ended has left in its checkpoint folder."""
+    try:
+        return dict(json.loads((context.checkpoint / _RESULT).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _of_seed(context: CellContext, seed: int, first: bool) -> CellContext:
@@ -85,10 +108,10 @@ def _of_seed(context: CellContext, seed: int, first: bool) -> CellContext:
     return replace(context, checkpoint=context.checkpoint / f"seed_{seed}", log=log)
 
 
-def _averaged(results: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _averaged(results: list[dict[str, float]]) -> dict[str, Any]:
     """Means, standard errors and single values of every number."""
     merged: dict[str, Any] = {"num_seeds": len(results), "per_seed": {}}
-    for name in (key for key, value in results[0].items() if isinstance(value, int | float)):
+    for name in results[0]:
         values = [result[name] for result in results]
         statistics = summarize(values)
         merged[name], merged[f"{name}_se"] = statistics.mean, statistics.standard_error

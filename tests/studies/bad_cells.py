@@ -83,6 +83,16 @@ def dies() -> dict[str, float]:
     return {}
 
 
-def cell(name: str) -> Cell:
-    settings = {"function": f"tests.studies.bad_cells:{name}", "settings": {}, "seed": 0}
+def dies_at_its_third_seed(seed: int, context: CellContext) -> dict[str, float]:
+    log = context.shared / "seeds"
+    log.parent.mkdir(exist_ok=True)
+    begun = log.read_text().split() if log.exists() else []
+    log.write_text(" ".join([*begun, str(seed)]))
+    if seed == 7 and "7" not in begun:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"loss": seed / 7}
+
+
+def cell(name: str, seed: int | list[int] = 0) -> Cell:
+    settings = {"function": f"tests.studies.bad_cells:{name}", "settings": {}, "seed": seed}
     return Cell("function", settings, {"name": name}, code="c0de")

@@ -22,12 +22,14 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path, "study")
 
 
-def in_its_own_process(name: str, folder: RunFolder, **limits: Any) -> int:
+def in_its_own_process(
+    name: str, folder: RunFolder, seed: int | list[int] = 0, **limits: Any
+) -> int:
     """Exit status of a real worker process that runs one cell; negative: the signal it died of."""
     child = os.fork()
     if child == 0:
         signal.alarm(120)
-        run_durably(cell(name), folder, Limits(**limits))
+        run_durably(cell(name, seed), folder, Limits(**limits))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -138,6 +140,16 @@ def test_a_cell_that_gets_on_between_deaths_is_not_given_up(folder: RunFolder) -
     record = folder.load_cell(cell("dies_further_on_every_time").id)
     assert record is not None
     assert record["state"] == DONE
+
+
+def test_seeds_that_ended_before_a_kill_are_not_run_again(folder: RunFolder) -> None:
+    seeds = [3, 5, 7, 9]
+    assert in_its_own_process("dies_at_its_third_seed", folder, seeds) == -9
+    assert in_its_own_process("dies_at_its_third_seed", folder, seeds) == 0
+    assert (folder.path / "shared" / "seeds").read_text() == "3 5 7 7 9"
+    record = folder.load_cell(cell("dies_at_its_third_seed", seeds).id)
+    assert record is not None
+    assert record["result"]["per_seed"]["loss"] == [3 / 7, 5 / 7, 1.0, 9 / 7]
 
 
 def test_no_cell_is_to_blame_when_its_worker_ends_with_the_driver(folder: RunFolder) -> None:
