@@ -13,7 +13,9 @@ One cell is one dataset, seed and model. See ``docs/twohop.md``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +23,8 @@ from pydantic import Field, model_validator
 
 from lrray.config import Problem
 from lrray.errors import LrrayError
-from lrray.studies.kinds import CellContext
+from lrray.files import write_whole
+from lrray.studies.kinds import CellContext, Stopped
 from lrray.studies.spec import CellStudy
 from lrray.twohop.config import ExperimentConfig
 from lrray.twohop.facts import Facts, fingerprint, load_facts, shipped_facts
@@ -40,6 +43,10 @@ SHOWN = ("acc_a", "gap_2hop", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop"
 
 LIVE = ("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop")
 """Numbers of a running cell on the terminal; a step is an epoch."""
+
+
+STOPS = True
+"""A cell that is asked to stop writes a checkpoint after the epoch it is in."""
 
 
 KNOWN_THRESHOLD = 0.5
@@ -96,17 +103,33 @@ class Study(CellStudy, ExperimentConfig):
 
 
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
-    """Runs one experiment; every worker of the cell calls it."""
+    """Runs one experiment; every worker of the cell calls it.
+
+    Raises:
+        Stopped: it was asked to; a checkpoint of the epoch it had reached is there.
+    """
     from lrray.training.distributed import join_workers
+    from lrray.twohop import finetune
     from lrray.twohop.experiment import run_experiment
 
     given, dataset, seed = settings["facts"], settings["dataset"], settings["seed"]
     facts = shipped_facts(dataset) if given is None else Facts.model_validate(given)
     names = ExperimentConfig.model_fields
     config = ExperimentConfig.model_validate({name: settings[name] for name in names})
-    result = run_experiment(facts, config, seed, context.checkpoint, context.log)
+    kept = context.checkpoint / f"seed_{seed}" / "result.json"
+    result: dict[str, Any]
+    if kept.exists():  # its worker was lost before the study had it
+        result = json.loads(kept.read_bytes())
+    else:
+        try:
+            result = run_experiment(
+                facts, config, seed, context.checkpoint, context.log, context.should_stop,
+                keep=lambda result: write_whole(kept, json.dumps(result)),
+            )  # fmt: skip
+        except finetune.Stopped:
+            raise Stopped from None
     if join_workers(config.finetune.device).is_first:
-        _keep_texts(context.checkpoint / f"seed_{seed}" / "samples.jsonl", context)
+        _keep_texts(kept.with_name("samples.jsonl"), context)
     return result
 
 
@@ -117,4 +140,5 @@ def _keep_texts(table: Path, context: CellContext) -> None:
     name = "_".join(context.checkpoint.relative_to(run / "checkpoints").parts)
     kept = run / "samples" / f"{name}.jsonl"
     kept.parent.mkdir(exist_ok=True)
-    table.replace(kept)
+    with suppress(FileNotFoundError):  # an earlier worker has
+        table.replace(kept)

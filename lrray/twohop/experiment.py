@@ -31,7 +31,13 @@ Log = Callable[[Mapping[str, float]], None]
 
 
 def run_experiment(
-    facts: Facts, config: ExperimentConfig, seed: int, folder: Path, log: Log
+    facts: Facts,
+    config: ExperimentConfig,
+    seed: int,
+    folder: Path,
+    log: Log,
+    should_stop: Callable[[], bool] = lambda: False,
+    keep: Callable[[dict[str, Any]], object] = lambda result: None,
 ) -> dict[str, Any]:
     """Fine-tunes and measures; goes on from what an earlier try left in ``folder``.
 
@@ -41,6 +47,8 @@ def run_experiment(
         seed: of people, shuffles, the tiny world and the order of rows.
         folder: keeps ``samples.jsonl`` and, until the end, checkpoints.
         log: hears every evaluation of the first worker, with ``step`` for the epoch.
+        should_stop: asked before every epoch; a yes from any worker stops all.
+        keep: called by the first worker with what is returned, before checkpoints are removed.
 
     Returns:
         The last evaluation's numbers; from before training the gap and the second hops; chance
@@ -48,17 +56,19 @@ def run_experiment(
 
     Raises:
         LrrayError: anything that the user can mend.
-        Stopped: SIGTERM came; a checkpoint is there.
+        Stopped: SIGTERM came or ``should_stop`` said so; a checkpoint is there.
     """
     workers = join_workers(config.finetune.device)
     build = BuildConfig(seed=seed, **config.data.model_dump())
     task = make_task(config.task, facts, build)
     run = _Run(facts, build, task, config, workers, folder / f"seed_{seed}")
     with stop_on_sigterm() as terminated:
-        history = run.finetune(log, terminated)
+        history = run.finetune(log, lambda: terminated() or should_stop())
+    result = {**_final(history), **_chances(task.splits), "attributes": _attributes(task.splits)}
     if workers.is_first:
+        keep(result)
         shutil.rmtree(run.scratch, ignore_errors=True)
-    return {**_final(history), **_chances(task.splits), "attributes": _attributes(task.splits)}
+    return result
 
 
 @dataclass

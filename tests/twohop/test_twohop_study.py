@@ -12,7 +12,7 @@ from lrray.studies.courier import Courier
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.grid import expand
 from lrray.studies.grid_cells import make_cell
-from lrray.studies.kinds import CellContext, load_kind
+from lrray.studies.kinds import CellContext, Stopped, load_kind
 from lrray.studies.spec import read_study
 from lrray.studies.storage import open_store
 from lrray.studies.stored import StoredFolder
@@ -118,8 +118,8 @@ def load_context(folder):
     return CellContext(folder / "checkpoints/cell", folder / "shared", folder, lambda point: None)
 
 
-def one_cell(*seeds):
-    data = {**ABOUT, **small(finetune={"epochs": 0}), "dataset": "parks"}
+def one_cell(*seeds, epochs=0):
+    data = {**ABOUT, **small(finetune={"epochs": epochs}), "dataset": "parks"}
     (point,) = expand(data, Study, "study.yaml")
     return make_cell(point.study, {}, seeds)
 
@@ -129,6 +129,36 @@ def test_texts_of_a_cell_that_repeats_seeds_lie_side_by_side(tmp_path):
     run_durably(cell, RunFolder(tmp_path), Limits())
     names = {path.name for path in tmp_path.glob("samples/*")}
     assert names == {f"{cell.id}_seed_1.jsonl", f"{cell.id}_seed_2.jsonl"}
+
+
+def epochs_of(folder, cell):
+    return [point["step"] for point in folder.metrics(cell.id)]
+
+
+def test_a_cell_that_is_asked_to_stop_goes_on_at_the_epoch_it_had_reached(tmp_path):
+    cell, whole, stopped = one_cell(epochs=3), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    for folder in (whole, stopped):
+        folder.path.mkdir()
+    expected = run_durably(cell, whole, Limits())["result"]
+    stopped.ask_to_stop("driver")
+    with pytest.raises(Stopped):
+        run_durably(cell, stopped, Limits(driver="driver"))
+    assert epochs_of(stopped, cell) == [0]
+    assert not stopped.is_running(cell.id)
+    stopped.forget_stop()
+    record = run_durably(cell, stopped, Limits(driver="another", max_failures=0))
+    assert record["result"] == expected
+    assert epochs_of(stopped, cell) == [0, 1, 2, 3]
+
+
+def test_a_cell_lost_between_its_end_and_its_record_is_not_run_again(tmp_path):
+    cell, folder = one_cell(epochs=1), RunFolder(tmp_path)
+    record = run_durably(cell, folder, Limits())
+    folder.cell_path(cell.id).unlink()
+    curve = (tmp_path / "metrics" / f"{cell.id}.jsonl").read_text()
+    assert run_durably(cell, folder, Limits())["result"] == record["result"]
+    assert (tmp_path / "metrics" / f"{cell.id}.jsonl").read_text() == curve
+    assert not list((tmp_path / "checkpoints").rglob("unfinished"))
 
 
 def test_generated_texts_come_home_from_a_storage(tmp_path):
