@@ -47,15 +47,20 @@ class Attempts:
     @classmethod
     def read(cls, folder: RunFolder, cell_id: str, driver: str) -> Attempts:
         """What earlier workers noted; one that did not live to say how it ended was lost."""
-        try:
-            noted = json.loads((folder.path / "attempts" / f"{cell_id}.json").read_text())
-            attempts = cls(folder, cell_id, **noted)
-        except (OSError, ValueError, TypeError):
-            return cls(folder, cell_id, driver)
+        attempts = cls.noted(folder, cell_id, driver)
         if attempts.running and attempts.driver == driver:
             attempts.lost()
         attempts.driver = driver
         return attempts
+
+    @classmethod
+    def noted(cls, folder: RunFolder, cell_id: str, driver: str) -> Attempts:
+        """The notes as they are: the attempt may go on."""
+        try:
+            noted = json.loads((folder.path / "attempts" / f"{cell_id}.json").read_text())
+            return cls(folder, cell_id, **noted)
+        except (OSError, ValueError, TypeError):
+            return cls(folder, cell_id, driver)
 
     def begin(self) -> float:
         """Notes that an attempt begins; returns the clock."""

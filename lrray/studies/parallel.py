@@ -5,16 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from lrray.studies.attempts import Limits
+from lrray.studies.attempts import Attempts, Limits
 from lrray.studies.computing import StopFlag, call, never
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
 from lrray.studies.kinds import Stopped
 from lrray.studies.outages import is_outage
 from lrray.studies.stored import open_folder
+from lrray.studies.watchdog import Watchdog
 
 TRIAL_CPU = 0.01
 """CPU of a Tune trial that only waits for its workers; taken off the workers' share."""
@@ -62,7 +63,7 @@ def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Worker
                 "cell": cell.to_dict(),
                 "folder": folder.address(),
                 "study": folder.name,
-                "driver": limits.driver,
+                "limits": asdict(limits),
             },
             scaling_config=ScalingConfig(
                 num_workers=spread.workers,
@@ -109,13 +110,17 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
     first = ray.train.get_context().get_world_rank() == 0
     cell, folder = Cell(**config["cell"]), open_folder(config["folder"])
+    limits = Limits(**config["limits"])
     folder.prepare(cell.id, alone=False)
     barrier()  # what the first rank writes from here on is nothing to begin with
     outcome: dict[str, Any] = {"stopped": False}
     # The first rank alone writes checkpoints and curves, and asks for all whether to stop.
-    should_stop = StopFlag(cell, folder, config["driver"]) if first else never
+    should_stop = StopFlag(cell, folder, limits.driver) if first else never
+    attempts = Attempts.noted(folder, cell.id, limits.driver)
+    # Of the time that passes, the trial takes care.
+    watchdog = Watchdog(replace(limits, time_limit_s=None), attempts)
     try:
-        with folder.lasting(cell.id) if first else nullcontext():
+        with watchdog, folder.lasting(cell.id) if first else nullcontext():
             outcome["result"] = call(
                 cell, folder, config["study"], silent=not first, should_stop=should_stop
             )

@@ -45,7 +45,8 @@ class Resources(Settings):
     gpu: Annotated[float, Field(ge=0)] = 0
     """GPUs per worker; a fraction shares one among cells."""
     memory_gb: Annotated[float, Field(gt=0)] | None = None
-    """Memory limit of a cell; one that passes it is stopped and counted as out of memory."""
+    """Memory limit of each worker of a cell; a cell that passes it is stopped and counted as out
+    of memory."""
     time_limit_s: Annotated[float, Field(gt=0)] | None = None
     """Time limit of a cell."""
     max_concurrent: Annotated[int, Field(ge=1)] | None = None

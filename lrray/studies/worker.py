@@ -79,8 +79,9 @@ def run_durably(
         except KeyboardInterrupt:
             attempts.stopped()
             raise
-        except WorkerLost:
-            attempts.lost()
+        except WorkerLost:  # and it may have noted why
+            folder.prepare(cell.id, computes_here=False)
+            attempts = Attempts.read(folder, cell.id, limits.driver)
         except Exception as error:
             if is_outage(error):  # another worker will find its checkpoint
                 attempts.disturbed(error)

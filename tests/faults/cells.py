@@ -85,6 +85,20 @@ def eats_memory(i):
     return {"value": float(i)}
 
 
+def eats_memory_once(i, log):
+    """Takes 3 GB where no more than two workers have begun."""
+    with Path(log).open("a+") as file:
+        file.write("begun\n")
+        file.flush()
+        file.seek(0)
+        first = len(file.readlines()) <= 2
+    taken = []
+    for _ in range(150 if first else 0):
+        taken.append(bytearray(20_000_000))
+        time.sleep(0.02)
+    return {"value": float(i)}
+
+
 def kills_itself(i, log):
     """Its process dies by SIGKILL the first time, for i = 2."""
     path = Path(f"{log}.{i}")

@@ -78,6 +78,17 @@ def test_a_cell_that_eats_memory_is_ended_at_its_limit(tmp_path):
     assert "memory limit of 1.5 GB" in reason(run)
 
 
+def test_workers_of_a_cell_that_eat_memory_are_ended_at_their_limit(tmp_path):
+    log = tmp_path / "begun"
+    log.touch()
+    resources = {"memory_gb": 1.5, "workers": 2, "cpu": 0.5, "max_failures": 0}
+    one = {"settings.i": [1]}
+    study = write_study(tmp_path, "eats_memory_once", one, {"log": str(log)}, resources=resources)
+    code, output = finish(study, tmp_path / "out")
+    assert code == 0, output
+    assert log.read_text() == "begun\n" * 4  # two workers, twice
+
+
 def test_a_killed_worker_costs_no_cell(tmp_path):
     study = write_study(tmp_path, "kills_itself", FIVE, {"log": str(tmp_path / "killed")})
     code, _ = finish(study, tmp_path / "out")
