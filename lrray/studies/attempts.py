@@ -7,6 +7,7 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from lrray.errors import LrrayError
 from lrray.files import files_below
@@ -43,13 +44,18 @@ class Attempts:
     last_reason: str = ""
     begun_with: str = ""
     """Tells the checkpoint that the attempt began with from a later one."""
+    begun_at: float = 0.0
+    seconds: float = 0.0
+    """Work of the attempts that have ended; of lost ones, what their checkpoints kept."""
 
     @classmethod
     def read(cls, folder: RunFolder, cell_id: str, driver: str) -> Attempts:
         """What earlier workers noted; one that did not live to say how it ended was lost."""
         attempts = cls.noted(folder, cell_id, driver)
-        if attempts.running and attempts.driver == driver:
-            attempts.lost()
+        if attempts.running:
+            attempts._end(attempts._kept_until())
+            if attempts.driver == driver:
+                attempts.lost()
         attempts.driver = driver
         return attempts
 
@@ -62,16 +68,35 @@ class Attempts:
         except (OSError, ValueError, TypeError):
             return cls(folder, cell_id, driver)
 
-    def begin(self) -> float:
-        """Notes that an attempt begins; returns the clock."""
-        self.running, self.begun_with = True, self.checkpoint()
+    def begin(self) -> None:
+        """Notes that an attempt begins."""
+        self.running, self.begun_with, self.begun_at = True, self.checkpoint(), time.time()
         self.write()
-        return time.perf_counter()
+
+    def spent_s(self) -> float:
+        """Seconds of work on the cell, over all attempts."""
+        return self.seconds + (max(0.0, time.time() - self.begun_at) if self.running else 0.0)
+
+    def _end(self, at: float) -> None:
+        if self.running:
+            self.seconds += max(0.0, at - self.begun_at)
+        self.running = False
+
+    @property
+    def _place(self) -> Path:
+        return self.folder.path / "checkpoints" / self.cell_id
+
+    def _kept_until(self) -> float:
+        """When the cell's newest checkpoint file was written."""
+        newest = 0.0
+        for path in files_below(self._place):
+            with suppress(FileNotFoundError):
+                newest = max(newest, path.stat().st_mtime)
+        return newest
 
     def checkpoint(self) -> str:
         """A digest of the names of the cell's checkpoint files."""
-        place = self.folder.path / "checkpoints" / self.cell_id
-        names = [str(path.relative_to(place)) for path in files_below(place)]
+        names = [str(path.relative_to(self._place)) for path in files_below(self._place)]
         return digest(sorted(name for name in names if "/." not in f"/{name}"))  # none half written
 
     def lost(self) -> None:
@@ -82,13 +107,13 @@ class Attempts:
 
     def died(self, reason: str) -> None:
         """Notes that the cell took its worker down."""
-        self.deaths += 1
-        self.running, self.last_reason = False, reason
+        self._end(time.time())
+        self.deaths, self.last_reason = self.deaths + 1, reason
         self.write()
 
     def stopped(self) -> None:
         """Notes that the study was stopped, which is nobody's fault."""
-        self.running = False
+        self._end(time.time())
         self.write()
 
     def disturbed(self, error: Exception) -> None:
@@ -99,8 +124,8 @@ class Attempts:
 
     def failed(self) -> None:
         """Notes that the cell raised."""
+        self._end(time.time())
         self.failures += 1
-        self.running = False
         self.write()
 
     def write(self) -> None:

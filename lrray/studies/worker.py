@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -66,15 +65,15 @@ def run_durably(
         return record
     attempts = Attempts.read(folder, cell.id, limits.driver)
     while True:
-        begun = attempts.begin()
+        attempts.begin()
         if attempts.deaths > limits.max_deaths:
-            reason = attempts.last_reason
-            folder.save_failure(cell, f"{reason} ({attempts.deaths} times)", reason + "\n", 0.0)
+            reason, spent = attempts.last_reason, attempts.spent_s()
+            folder.save_failure(cell, f"{reason} ({attempts.deaths} times)", reason + "\n", spent)
             break
         try:
             with Watchdog(limits, attempts):
                 result = _compute(cell, folder, limits, spread, tell)
-            folder.save_cell(cell, result, time.perf_counter() - begun)
+            folder.save_cell(cell, result, attempts.spent_s())
             break
         except KeyboardInterrupt:
             attempts.stopped()
@@ -89,8 +88,7 @@ def run_durably(
             attempts.failed()
             if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                seconds = time.perf_counter() - begun
-                folder.save_failure(cell, reason, traceback.format_exc(), seconds)
+                folder.save_failure(cell, reason, traceback.format_exc(), attempts.seconds)
                 break
     attempts.forget()
     record = folder.load_cell(cell.id)

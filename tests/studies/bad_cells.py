@@ -83,6 +83,20 @@ def dies() -> dict[str, float]:
     return {}
 
 
+def fails_late(seed: int, context: CellContext) -> dict[str, float]:
+    """Each time it works for a while; then it raises, dies and ends well."""
+    time.sleep(0.2)
+    place = context.checkpoint / "tries"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    tries = len(place.read_text()) if place.exists() else 0
+    place.write_text("x" * (tries + 1))
+    if tries == 0:
+        raise ValueError("not yet")
+    if tries == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"tries": tries + 1}
+
+
 def dies_at_its_third_seed(seed: int, context: CellContext) -> dict[str, float]:
     log = context.shared / "seeds"
     log.parent.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,19 @@ def test_a_cell_that_gets_on_between_deaths_is_not_given_up(folder: RunFolder) -
     record = folder.load_cell(cell("dies_further_on_every_time").id)
     assert record is not None
     assert record["state"] == DONE
+
+
+@pytest.mark.parametrize("drivers", [("one", "one"), ("one", "two")])
+def test_the_seconds_of_a_cell_are_those_of_all_its_attempts(
+    folder: RunFolder, drivers: tuple[str, str]
+) -> None:
+    begun = time.time()
+    statuses = [in_its_own_process("fails_late", folder, driver=driver) for driver in drivers]
+    assert statuses == [-9, 0]
+    record = folder.load_cell(cell("fails_late").id)
+    assert record is not None
+    assert record["result"] == {"tries": 3}
+    assert 3 * 0.2 <= record["seconds"] <= time.time() - begun
 
 
 def test_seeds_that_ended_before_a_kill_are_not_run_again(folder: RunFolder) -> None:
