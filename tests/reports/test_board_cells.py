@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from runs import cell_of, fill, fill_many, new_run
@@ -10,6 +11,8 @@ from runs import cell_of, fill, fill_many, new_run
 from lrray.errors import LrrayError
 from lrray.reports.board.curves import Curves, thin
 from lrray.reports.board.index import CellIndex, Query
+from lrray.reports.board.live import LiveRun
+from lrray.reports.board.run_page import track
 from lrray.reports.run import Run, find_runs, newest_runs
 from lrray.studies.lock import FolderLock
 
@@ -83,6 +86,20 @@ def test_running_cells_are_shown_only_while_a_driver_lives(folder):
         index.refresh()
         assert index.counts["running"] == 0
     assert Run(folder.path).state == "stopped"
+
+
+def test_the_bar_of_a_resumed_run_holds_what_was_done_before(folder):
+    fill(folder)  # 17 done, 1 failed
+    cell = cell_of("gru", 64, 0)
+    running = [{"id": cell.id, "axes": dict(cell.axes)}]
+    folder.write_json("status.json", {"running": running, "total": 7, "ended": 0})
+    with FolderLock(folder.path):
+        live = LiveRun(Run(folder.path), folder.path)
+        live.refresh()
+        progress = live.progress
+    assert (progress["done"], progress["running"], progress["waiting"]) == (17, 1, 6)
+    widths = [float(width) for width in re.findall(r"width:([\d.]+)%", track(progress))]
+    assert widths == [68, 4, 4]  # of 25: done, failed, running
 
 
 @pytest.mark.parametrize(

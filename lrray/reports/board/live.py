@@ -42,13 +42,14 @@ class LiveRun:
 
     @property
     def progress(self) -> dict[str, Any]:
-        """Counts for the progress bar: done and failed of the run, ended and total of its phase."""
+        """Counts for the progress bar: cells of the run by state, and those that wait.
+
+        The driver tells only how much it has left itself: what was done before it is in the folder.
+        """
         counts = self.index.counts
-        done, failed, running = counts["done"], counts["failed"], counts["running"]
-        total = self.status.get("total") if self.state != "finished" else None
-        ended = self.status.get("ended", done + failed)
-        phase = str(self.status.get("phase", "")) if self.state == "running" else ""
-        return {
-            "done": done, "failed": failed, "running": running, "damaged": counts["damaged"],
-            "ended": ended, "total": total, "phase": phase,
-        }  # fmt: skip
+        running, status = counts["running"], self.status
+        waiting = None
+        if self.state != "finished" and status.get("total") is not None:
+            waiting = max(0, status["total"] - status.get("ended", 0) - running)
+        phase = str(status.get("phase", "")) if self.state == "running" else ""
+        return {**counts, "waiting": waiting, "phase": phase}

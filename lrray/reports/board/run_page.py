@@ -15,6 +15,7 @@ from lrray.reports.board.curves_card import CurvesCard
 from lrray.reports.board.files import figures
 from lrray.reports.board.frame import page_bar
 from lrray.reports.board.live import REFRESH_S, LiveRun
+from lrray.studies.folder import STOPPED
 
 _TABLES = ("report.html", "cells.csv", "trials.csv", "pairs.yaml", "summary.json")
 
@@ -83,13 +84,13 @@ def _header(live: LiveRun) -> Callable[[], None]:
 def _progress(live: LiveRun) -> Callable[[], None]:
     with ui.element("div").classes("card"):
         numbers = ui.html(sanitize=False)
-        track = ui.html(sanitize=False)
+        bar = ui.html(sanitize=False)
         note = ui.label().classes("muted")
 
     def update() -> None:
         progress = live.progress
         numbers.content = _numbers(progress)
-        track.content = _track(progress)
+        bar.content = track(progress)
         note.text = _note(live, progress)
         note.visible = bool(note.text)
 
@@ -101,9 +102,8 @@ def _numbers(progress: dict[str, Any]) -> str:
     shown.append(("failed", progress["failed"], " bad" if progress["failed"] else ""))
     if progress["damaged"]:
         shown.append(("damaged files", progress["damaged"], " bad"))
-    if progress["total"] is not None:
-        left = max(0, progress["total"] - progress["ended"] - progress["running"])
-        shown.append(("waiting", left, ""))
+    if progress["waiting"] is not None:
+        shown.append(("waiting", progress["waiting"], ""))
     return "<div class='numbers'>" + "".join(
         f"<div class='number{bad}'><span class='value'>{value:,}</span>"
         f"<span class='label'>{label}</span></div>"
@@ -111,13 +111,14 @@ def _numbers(progress: dict[str, Any]) -> str:
     ) + "</div>"  # fmt: skip
 
 
-def _track(progress: dict[str, Any]) -> str:
+def track(progress: dict[str, Any]) -> str:
+    """The progress bar, as HTML."""
     failed, running = progress["failed"], progress["running"]
-    ended = progress["ended"] if progress["total"] is not None else progress["done"] + failed
-    total = progress["total"] if progress["total"] is not None else ended
-    parts = (("done", ended - failed), ("failed", failed), ("now", running))
+    done = progress["done"] + progress.get(STOPPED, 0)
+    total = done + failed + running + (progress["waiting"] or 0)
+    parts = (("done", done), ("failed", failed), ("now", running))
     return "<div class='track'>" + "".join(
-        f"<div class='{name}' style='width:{100 * max(0, count) / max(1, total):.2f}%'></div>"
+        f"<div class='{name}' style='width:{100 * count / max(1, total):.2f}%'></div>"
         for name, count in parts
     ) + "</div>"  # fmt: skip
 
