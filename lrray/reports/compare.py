@@ -228,7 +228,7 @@ def _compare_cells(places: Sequence[tuple[str, str]]) -> Comparison:
 def _cell_numbers(run: Run) -> pd.DataFrame:
     """Numbers of finished cells, by their axes in words."""
     rows = {}
-    for record in run.records():
+    for record in run.wanted_records():
         if record["state"] == DONE:
             words = [f"{name}={value}" for name, value in sorted(record["axes"].items())]
             plain = {k: v for k, v in record["result"].items() if isinstance(v, int | float)}

@@ -67,7 +67,7 @@ def sections(run: Run) -> list[Section]:
     """The contour, the pairs and the trials; nothing before the run has ended."""
     summary = run.summary
     if not summary:
-        done = sum(record["state"] == "done" for record in run.records())
+        done = sum(record["state"] == "done" for record in run.wanted_records())
         return [Section("So far", f"{done} cells are done; the results are written at the end.")]
     trials = _trials(run)
     parts = [Section("Contour", _contour_text(summary), pictures=_pictures(run, summary, trials))]

@@ -73,7 +73,7 @@ def _objective(run: Run, metrics: list[str]) -> tuple[str, str]:
 
 
 def _counts(run: Run) -> str:
-    states = Counter(record["state"] for record in run.records())
+    states = Counter(record["state"] for record in run.wanted_records())
     total = (run.summary or run.status).get("cells") or run.status.get("total")
     done = f"{states['done']} of {total} cells done" if total else f"{states['done']} cells done"
     rest = [f"{count} {state}" for state, count in states.items() if state != "done"]

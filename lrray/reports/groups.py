@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,27 +57,15 @@ def _short(value: Any) -> str:
 
 
 def groups_of(run: Run) -> list[Group]:
-    """The groups of a run's finished cells, in the order of their axes' values.
-
-    Cells that the study no longer asks for, left from earlier settings, stay out once it ended.
-    """
-    wanted = _wanted(run)
+    """The groups of a run's finished cells, in the order of their axes' values."""
     groups: dict[str, Group] = {}
-    for record in run.records():
-        if record["state"] == DONE and (wanted is None or record["id"] in wanted):
+    for record in run.wanted_records():
+        if record["state"] == DONE:
             settings = {k: v for k, v in record["settings"].items() if k != SEED}
             key = digest([settings, record["code"]])
             axes = {k: v for k, v in record["axes"].items() if k != SEED}
             groups.setdefault(key, Group(axes)).records.append(record)
     return sorted(groups.values(), key=lambda group: [_order(v) for v in group.axes.values()])
-
-
-def _wanted(run: Run) -> set[str] | None:
-    try:
-        with (run.path / "cells.csv").open(newline="") as file:
-            return {row["id"] for row in csv.DictReader(file)}
-    except (OSError, KeyError):
-        return None
 
 
 def _order(value: Any) -> tuple[bool, float, str]:

@@ -98,7 +98,7 @@ def _save(picture: Picture, run: Run) -> Path:
 def _failures(run: Run) -> list[Section]:
     rows: list[Row] = [
         {**record["axes"], "reason": record.get("reason", ""), "cell": record["id"]}
-        for record in run.records()
+        for record in run.wanted_records()
         if record["state"] == "failed"
     ]
     if not rows:

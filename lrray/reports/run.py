@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from lrray.config import load_yaml
 from lrray.errors import LrrayError
-from lrray.studies.folder import RunFolder
+from lrray.studies.folder import OUTDATED, RunFolder
 from lrray.studies.identity import digest
 from lrray.studies.lock import is_held
 
@@ -86,6 +87,24 @@ class Run:
             record = None if path.is_symlink() else read_record(path)
             if record is not None:
                 yield record
+
+    def wanted_records(self) -> Iterator[Record]:
+        """The cells of the study as it stands; those in :meth:`outdated` stay out."""
+        outdated = self.outdated()
+        return (record for record in self.records() if record["id"] not in outdated)
+
+    def outdated(self) -> set[str]:
+        """Ids of cells here that earlier settings or code left."""
+        noted = self._json(OUTDATED).get("cells")
+        if isinstance(noted, list):
+            return set(map(str, noted))
+        # A run of an earlier version tells only which cells it ended with.
+        try:
+            with (self.path / "cells.csv").open(newline="") as file:
+                ended = {row["id"] for row in csv.DictReader(file)}
+        except (OSError, KeyError):
+            return set()
+        return {path.stem for path in (self.path / "cells").glob("*.json")} - ended
 
     def metrics(self, cell_id: str) -> list[dict[str, float]]:
         """A cell's curves, as :meth:`RunFolder.metrics` reads them."""

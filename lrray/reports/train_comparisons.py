@@ -48,7 +48,7 @@ def comparisons(groups: list[Group]) -> list[Comparison]:
     first, second = sorted(names)[:2]
     settings: dict[str, dict[str, Group]] = {}
     for group in groups:
-        settings.setdefault(digest(_without_pair(group)), {})[group.axes.get(PAIR, "")] = group
+        settings.setdefault(_around_pair(group), {})[group.axes.get(PAIR, "")] = group
     found = []
     for both in settings.values():
         if first in both and second in both:
@@ -75,6 +75,17 @@ def _adjusted(
         )
         for (group, a, b, result), p in zip(found, p_values, strict=True)
     ]  # fmt: skip
+
+
+_OF_PAIR = (SEED, PAIR, "graph", "graph_seed")
+"""Settings that a pair brings along, and the seed."""
+
+
+def _around_pair(group: Group) -> str:
+    """What two groups have in common that differ in their pair alone."""
+    record = group.records[0]
+    settings = {k: v for k, v in record["settings"].items() if k not in _OF_PAIR}
+    return digest([_without_pair(group), settings, record["code"]])
 
 
 def _without_pair(group: Group) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lrray.reports.groups import label
+from lrray.reports.groups import groups_of, label
 from lrray.reports.run import Record, Run
 from lrray.statistics import Summary, holm, sign_flip_p_value, summarize
-from lrray.studies.folder import DONE
 from lrray.studies.twohop import KNOWN_THRESHOLD
 
 
@@ -150,14 +149,15 @@ def known_threshold(run: Run) -> float:
 
 
 def cells_of(run: Run) -> list[Cells]:
-    """Finished cells by dataset and setting, in the order of the study's axes."""
-    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in run.records():
-        if record["state"] == DONE:
-            axes = {k: v for k, v in record["axes"].items() if k not in ("seed", "dataset")}
-            found[_dataset(record), label(axes) if axes else ""].append(record)
+    """Finished cells by dataset and setting, in the order of their names."""
     threshold = known_threshold(run)
-    return [Cells(*key, tuple(records), threshold) for key, records in sorted(found.items())]
+    found = []
+    for group in groups_of(run):
+        axes = {name: value for name, value in group.axes.items() if name != "dataset"}
+        setting = label(axes) if axes else ""
+        records = tuple(group.records)
+        found.append(Cells(_dataset(records[0]), setting, records, threshold))
+    return sorted(found, key=lambda cells: (cells.dataset, cells.setting))
 
 
 def _dataset(record: Record) -> str:

@@ -38,7 +38,7 @@ def run(
     slots = num_slots(study.resources)
     if retry_failed:
         folder.forget_failures()
-    grid = _Grid(points, folder, progress, slots)
+    grid = GridRun(points, folder, progress, slots)
     steps = Steps(folder, grid.steps())
     run_cells(steps, folder, study.resources, progress, _scheduler(study))
     return grid.write(time.time() - began)
@@ -58,7 +58,7 @@ def _scheduler(study: CellStudy) -> Any:
     return MedianStoppingRule(**judged, grace_period=max(1, search.max_step // 10))
 
 
-class _Grid:
+class GridRun:
     """The cells of one run."""
 
     def __init__(
@@ -70,12 +70,14 @@ class _Grid:
     def steps(self) -> Iterator[CellSource]:
         if self.study.search is None:
             self.progress.phase("running cells", numbers=self._live_numbers())
+            self.folder.note_outdated(self._wanted())
             missing = [cell for cell in self._cells() if not self.folder.load_cell(cell.id)]
             yield FixedCells(self.folder, missing, self.slots)
         else:
             self.progress.phase("searching", numbers=self._live_numbers())
             self.storage = open_journal(self.folder)
             self.arms = [self._arm(point) for point in self.points]
+            self.folder.note_outdated(self._wanted())
             yield SearchedCells(self.folder, self.arms)
 
     def _live_numbers(self) -> tuple[str, ...]:
@@ -98,6 +100,7 @@ class _Grid:
 
     def write(self, seconds: float) -> dict[str, Any]:
         wanted = self._wanted()
+        self.folder.note_outdated(wanted)
         records = [r for r in (self.folder.load_cell(i) for i in wanted) if r is not None]
         table = cell_table(records)
         axes = list(dict.fromkeys(name for record in records for name in record["axes"]))

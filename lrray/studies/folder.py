@@ -9,6 +9,7 @@ sees the old content or the new, never half of one.
       study.yaml         settings, resolved
       provenance.json    what ran, where, with which versions
       status.json        how far the run is, renewed every few seconds
+      outdated.json      which cells here are no part of the study as it stands
       cells/<id>.json    one finished cell each
       metrics/<id>.jsonl a cell's curves: one line per logged point
       samples/<id>.jsonl texts that a cell's model generated, where the kind keeps them
@@ -39,6 +40,9 @@ from lrray.studies.identity import Cell, digest
 
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
 """How a cell ended; ``stopped`` by a scheduler, because others were better."""
+
+OUTDATED = "outdated.json"
+"""File that names the cells which earlier settings or code left, under ``cells``."""
 
 STOP = "stop"
 """File that asks the running cells of the driver named in it to end."""
@@ -219,6 +223,11 @@ class RunFolder:
             record = self.load_cell(path.stem)
             if record is not None:
                 yield record
+
+    def note_outdated(self, wanted: Iterable[str]) -> None:
+        """Notes which cells here the study does not ask for: reports leave them out."""
+        here = {path.stem for path in (self.path / "cells").glob("*.json")}
+        self.write_json(OUTDATED, {"cells": sorted(here - set(wanted))})
 
     def forget_failures(self) -> int:
         """Drops the records of failed cells, so that they run again; returns how many."""

@@ -74,6 +74,17 @@ def test_the_difference_is_paired_by_seed_and_adjusted_after_holm(tmp_path: Path
     assert [one.p_adjusted for one in compared] == holm([p.p_value for p in expected])
 
 
+def test_runs_of_other_lengths_are_not_subtracted_from_each_other(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,))
+    for seed in range(6):
+        axes = {"pair": PAIRS[0], "model.hidden_size": 8, "seed": seed}
+        longer = {"pair": PAIRS[0], "train": {"steps": 20000}, "seed": seed}
+        result = {"excess_bits": -5.0, "excess_bits_se": 0.01}
+        RunFolder(run.path).save_cell(Cell("train", longer, axes, "c0de"), result, 1.0)
+    (one,) = train.comparisons(groups_of(run))
+    assert one.of_first.mean > 0
+
+
 def test_the_answer_is_one_sentence_with_interval_n_and_p(tmp_path: Path) -> None:
     answer = train.answer(fill(tmp_path, sizes=(8,)))
     assert answer.startswith("Excess loss of easy-to-infer minus that of easy-to-predict: -0.")

@@ -43,15 +43,17 @@ def make_run(tmp_path):
                     save(folder, dataset, seed, task, found)
         return Run(folder.path)
 
-    def save(folder, dataset, seed, task, found):
-        axes = {"dataset": dataset, "seed": seed}
-        cell = Cell("twohop", {**axes, "facts": None, "task": task}, axes, "0")
-        folder.save_cell(cell, found, 1.0)
-        for step, loss in ((0, 3.0), (20, 2.0)):
-            point = {"step": step, "acc_a": found["acc_a"], "eval/2hop_nocot_loss": loss}
-            folder.append_metrics(cell.id, point)
-
     return make
+
+
+def save(folder, dataset, seed, task, found, **settings):
+    axes = {"dataset": dataset, "seed": seed}
+    cell = Cell("twohop", {**axes, "facts": None, "task": task, **settings}, axes, "0")
+    folder.save_cell(cell, found, 1.0)
+    for step, loss in ((0, 3.0), (20, 2.0)):
+        point = {"step": step, "acc_a": found["acc_a"], "eval/2hop_nocot_loss": loss}
+        folder.append_metrics(cell.id, point)
+    return cell
 
 
 def test_gap_is_a_mean_over_seeds_and_p_over_people(make_run):
@@ -83,6 +85,16 @@ def test_a_seed_that_a_dataset_lacks_is_left_out_of_the_average(make_run):
 def test_datasets_with_a_seed_each_are_averaged_over_all_seeds(make_run):
     gap, _ = averaged(make_run(result([0.5]), ships=[None, result([0.7])]))
     assert (gap.n, gap.mean) == (2, pytest.approx(0.6))
+
+
+def test_cells_of_other_settings_are_no_further_seeds(make_run):
+    run = make_run(*[result([0.1])] * 3)
+    folder = RunFolder(run.path)
+    old = [save(folder, "parks", i, "semi_synthetic", result([9.0]), epochs=5) for i in range(3)]
+    # A run that does not note what is outdated keeps them apart, one that does leaves them out.
+    assert [each.findings[0].gap.n for each in cells_of(run)] == [3, 3]
+    folder.note_outdated({record["id"] for record in run.records()} - {cell.id for cell in old})
+    assert averaged(run)[0].mean == pytest.approx(0.1)
 
 
 def note(run):

@@ -35,7 +35,9 @@ class Query:
 
 
 class CellIndex:
-    """Rows of a run's cells: finished, failed, damaged, and those running now.
+    """Rows of a study's cells: finished, failed, damaged, and those running now.
+
+    Cells that earlier settings or code left in the folder get none.
 
     The first reading takes time in proportion to the cells; each later one, to those that changed.
     Safe to use from several threads.
@@ -46,6 +48,7 @@ class CellIndex:
         self._stamps: dict[str, _Stamp] = {}
         self._ended: dict[str, Row] = {}
         self._running: dict[str, Row] = {}
+        self._outdated: set[str] = set()
         self._folder_stamp = -1
         self._axes: dict[str, None] = {}
         self._results: dict[str, None] = {}
@@ -54,6 +57,7 @@ class CellIndex:
     def refresh(self) -> None:
         """Takes in what was written since the last call."""
         with self._lock:
+            self._outdated = self.run.outdated()
             self._read_cells()
             self._read_running()
 
@@ -106,7 +110,8 @@ class CellIndex:
             return self._ended.get(cell_id) or self._running.get(cell_id)
 
     def _all(self) -> list[Row]:
-        return [*self._running.values(), *self._ended.values()]
+        ended = (row for row in self._ended.values() if row["id"] not in self._outdated)
+        return [*self._running.values(), *ended]
 
     def _read_cells(self) -> None:
         folder = self.run.path / "cells"

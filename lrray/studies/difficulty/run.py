@@ -32,13 +32,13 @@ from lrray.studies.difficulty.plan import plan
 from lrray.studies.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.studies.difficulty.show import show
 from lrray.studies.engine import num_slots, run_cells
-from lrray.studies.folder import FAILED, RunFolder
+from lrray.studies.folder import FAILED, OUTDATED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
 from lrray.studies.objective import OBJECTIVE
 from lrray.studies.progress import Progress
 from lrray.studies.samplers import make_sampler
-from lrray.studies.search import finished_trials, open_arm, open_journal
+from lrray.studies.search import ended_trials, finished_trials, open_arm, open_journal
 from lrray.studies.sources import CellSource, FixedCells, SearchArm, SearchedCells, Steps
 
 SEEDS_PER_CELL = 8
@@ -69,6 +69,8 @@ class PointRun:
         self.folder, self.progress = folder, progress
         self.pairs: list[Pair] = []
         self.surfaces: dict[str, Any] = {}
+        self._arms: list[SearchArm] = []
+        self._of_pairs: set[str] = set()
         self._storage, self._slots = storage, slots
 
     def _name(self, search: str) -> str:
@@ -79,9 +81,9 @@ class PointRun:
         """The search, then the measurements of each search's pairs."""
         space = self.study.search_space.to_optuna()
         space = {name: space[name] for name in ALPHAS}
-        arms = [self._arm(name, seeds, space) for name, seeds in self.study.searches.items()]
+        self._arms = [self._arm(name, seeds, space) for name, seeds in self.study.searches.items()]
         self.progress.phase(self._name("searching the contour"), self._best_so_far)
-        yield SearchedCells(self.folder, arms)
+        yield SearchedCells(self.folder, self._arms)
         self.progress.phase(self._name("measuring the pairs on fresh draws"))
         for name in self.study.searches:
             evidence = self._evidence(name)
@@ -100,6 +102,7 @@ class PointRun:
         while requests is not None:
             split = [self._split(request) for request in requests]
             cells = [cell for group in split for cell in group]
+            self._of_pairs |= {cell.id for cell in cells}
             missing = [cell for cell in cells if self.folder.load_cell(cell.id) is None]
             yield FixedCells(self.folder, missing, self._slots)
             measured = [self._joined(group) for group in split]
@@ -162,6 +165,15 @@ class PointRun:
             table.add_row(label, *(f"{best.params[name]:.4g}" for name in ALPHAS), shown)
         return table
 
+    def wanted(self) -> set[str]:
+        """Ids of the cells of its trials and pairs; others in the folder are older ones."""
+        trials = {
+            arm.cell(trial.params).id
+            for arm in self._arms
+            for trial in ended_trials(self._storage, arm.name)
+        }
+        return trials | self._of_pairs
+
     def rows(self) -> list[dict[str, Any]]:
         """One row per trial, in the order proposed."""
         rows = []
@@ -202,14 +214,16 @@ def run(
     slots = num_slots(study.resources)
     if retry_failed:
         folder.forget_failures()
+    folder.remove(OUTDATED)  # what the pairs need shows as they are matched
     storage = open_journal(folder)
     runs = [PointRun(point, folder, progress, storage, slots) for point in points]
     steps = chain.from_iterable(part.steps() for part in runs)
     run_cells(Steps(folder, steps), folder, study.resources, progress)
-    return _write(runs, folder, time.time() - began)
+    return write(runs, folder, time.time() - began)
 
 
-def _write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[str, Any]:
+def write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[str, Any]:
+    """Writes the results of all points; returns the summary."""
     rows = [row for part in runs for row in part.rows()]
     table = pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
     folder.write_text("trials.csv", table.to_csv(index=False))
@@ -222,7 +236,9 @@ def _write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[
     described = {"graph": study.graph.to_dict(), "target": target, "match": study.match}
     folder.write_text("pairs.yaml", dump_yaml({**head, **described, "pairs": pairs}))
     folder.write_json("contour.json", {k: v for part in runs for k, v in part.surfaces.items()})
-    records = list(folder.cells())
+    wanted = set[str]().union(*(part.wanted() for part in runs))
+    folder.note_outdated(wanted)
+    records = [record for record in folder.cells() if record["id"] in wanted]
     summary = {
         **head,
         "kind": study.kind,

@@ -1,0 +1,61 @@
+"""Drives the steps of a run in this process, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from io import StringIO
+from typing import Any
+
+from ray.tune.search import Searcher
+from rich.console import Console
+
+from lrray.studies.cell_grid import GridRun
+from lrray.studies.folder import RunFolder
+from lrray.studies.function import Study
+from lrray.studies.grid import expand
+from lrray.studies.identity import Cell
+from lrray.studies.progress import Progress
+from lrray.studies.sources import CellSource
+
+BASE: dict[str, Any] = {
+    "kind": "function",
+    "question": "q",
+    "hypothesis": "h",
+    "function": "tests.studies.grid_cells:any_settings",
+}
+
+
+def drive(steps: Iterable[CellSource], compute: Callable[[Cell], object]) -> None:
+    """Lets a source hand out all of its cells and computes each."""
+    for step in steps:
+        trial = 0
+        while (config := step.suggest(f"{trial}")) != Searcher.FINISHED:
+            for data in config["cells"]:
+                compute(Cell(**data))
+            step.on_trial_complete(f"{trial}")
+            trial += 1
+
+
+def run_grid(folder: RunFolder, most: int | None = None, **study: Any) -> dict[str, Any] | None:
+    """Runs a study of a function whose loss is its seed; its summary, or None if cut short.
+
+    Args:
+        folder: of the run.
+        most: cells after which the driver is lost.
+        study: keys beside those of ``BASE``.
+    """
+    folder.remove("summary.json")  # as the command does
+    points = expand({**BASE, **study}, Study, "f.yaml")
+    grid = GridRun(points, folder, Progress(Console(file=StringIO()), folder), slots=1)
+    left = iter(range(10**6 if most is None else most))
+
+    def compute(cell: Cell) -> None:
+        next(left)
+        if folder.load_cell(cell.id) is None:
+            folder.save_cell(cell, {"loss": float(cell.settings["settings"]["rate"])}, 1.0)
+
+    try:
+        drive(grid.steps(), compute)
+    except StopIteration:
+        return None
+    return grid.write(1.0)
