@@ -14,7 +14,7 @@ from lrray.statistics import Summary, summarize
 from lrray.studies.folder import DONE
 from lrray.studies.identity import axis_name, digest
 
-SEED = "seed"
+SEED, GRAPH_SEED = "seed", "graph_seed"
 MAX_CURVE_POINTS = 400
 
 
@@ -61,11 +61,16 @@ def groups_of(run: Run) -> list[Group]:
     groups: dict[str, Group] = {}
     for record in run.wanted_records():
         if record["state"] == DONE:
-            settings = {k: v for k, v in record["settings"].items() if k != SEED}
-            key = digest([settings, record["code"]])
             axes = {k: v for k, v in record["axes"].items() if k != SEED}
+            key = digest([axes, _without_seed(record["settings"]), record["code"]])
             groups.setdefault(key, Group(axes)).records.append(record)
     return sorted(groups.values(), key=lambda group: [_order(v) for v in group.axes.values()])
+
+
+def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings but for the seed and, of a pair matched for one kernel draw, its graph."""
+    of_draw = (GRAPH_SEED, "graph") if settings.get(GRAPH_SEED) is not None else ()
+    return {name: value for name, value in settings.items() if name not in (SEED, *of_draw)}
 
 
 def _order(value: Any) -> tuple[bool, float, str]:

@@ -11,7 +11,7 @@ from typing import Any
 from lrray.reports import grid
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid_figures import MAX_PANELS
-from lrray.reports.groups import Group, groups_of, label, mean_curve, varying
+from lrray.reports.groups import GRAPH_SEED, Group, groups_of, label, mean_curve, varying
 from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
 from lrray.reports.train_comparisons import METRIC, PAIR, Comparison, comparisons, spoken
@@ -131,7 +131,7 @@ def sections(run: Run) -> list[Section]:
         "after Holm", [_comparison_row(one) for one in compared],
     )  # fmt: skip
     parts = [
-        Section("Comparison", _caution(compared), (table,), _excess_pictures(groups)),
+        Section("Comparison", _caution(compared, groups), (table,), _excess_pictures(groups)),
         *_curves(run, groups),
         *_compression(groups),
     ]
@@ -161,17 +161,26 @@ def _comparison_row(one: Comparison) -> Row:
     }
 
 
-def _caution(compared: list[Comparison]) -> str:
+def _caution(compared: list[Comparison], groups: list[Group]) -> str:
     """What this number of seeds can show at best."""
     fewest = min(one.result.difference.n for one in compared)
     least = min(1.0, 2.0 ** (1 - fewest) * len(compared))
     return (
         "Below 0: the first kind is learnt better. Differences pair the runs of one seed; seeds "
-        f"vary the kernel draw, the data and the initial weights together. With {fewest} seeds and "
+        f"vary {_varied(groups)} together. With {fewest} seeds and "
         f"{len(compared)} {'comparison' if len(compared) == 1 else 'comparisons'} the smallest p "
         f"that Holm's adjustment leaves is {least:.2g}. Bootstrap intervals of few seeds come out "
         "too narrow."
     )
+
+
+def _varied(groups: list[Group]) -> str:
+    """What the seeds of a group stand for."""
+    for group in groups:
+        draws = [record["settings"].get(GRAPH_SEED) for record in group.records]
+        if len(draws) > 1 and draws[0] is not None and len(set(draws)) == 1:
+            return "the data and the initial weights, on one kernel draw,"
+    return "the kernel draw, the data and the initial weights"
 
 
 def _excess_pictures(groups: list[Group]) -> tuple[Picture, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lrray.reports.groups import SEED, Group, label, varying
+from lrray.reports.groups import GRAPH_SEED, SEED, Group, label, varying
 from lrray.statistics import PairedDifference, Summary, holm, paired_difference, summarize
 from lrray.studies.identity import digest
 
@@ -77,7 +77,7 @@ def _adjusted(
     ]  # fmt: skip
 
 
-_OF_PAIR = (SEED, PAIR, "graph", "graph_seed")
+_OF_PAIR = (SEED, PAIR, GRAPH_SEED, "graph")
 """Settings that a pair brings along, and the seed."""
 
 

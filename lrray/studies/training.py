@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lrray.config import Problem, parse
 from lrray.difficulty.compressors import COMPRESSORS
@@ -31,6 +31,7 @@ from lrray.studies.data import needed_data, task
 from lrray.studies.identity import digest
 from lrray.studies.kinds import CellContext, Stopped
 from lrray.studies.numbers import numbers_in
+from lrray.studies.pairs import Pairs
 from lrray.studies.spec import CellStudy
 from lrray.training.config import TrainConfig
 
@@ -46,27 +47,6 @@ LIVE = ("step", "train_loss_bits", "excess_bits", "tokens_per_s")
 STOPS = True
 
 
-class MatchedPair(BaseModel):
-    """One end of a matched pair, as a difficulty study writes it; further keys are for readers."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    name: str
-    alpha_X: Annotated[float, Field(gt=0)]
-    alpha_Z: Annotated[float, Field(gt=0)]
-    seed: int | None = None
-    """The kernel draw that it was matched for; None: it matches the mean over draws."""
-
-
-class Pairs(BaseModel):
-    """A ``pairs.yaml``; further keys are for readers."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    graph: GraphConfig
-    pairs: Annotated[tuple[MatchedPair, ...], Field(min_length=1)]
-
-
 class Study(CellStudy):
     """A training study; every cell trains one model."""
 
@@ -76,7 +56,8 @@ class Study(CellStudy):
     pair_set: str | None = None
     """Which of the files, often an axis of the grid; default: the first."""
     pair: str = "easy_to_infer"
-    """Which of its pairs; usually an axis of the grid."""
+    """Which of its pairs; usually an axis of the grid. Of several with this name, as
+    ``match: per_seed`` writes them, it is the one for the cell's kernel draw."""
     graph: GraphConfig | None = None
     """The graph that the pairs must be of; None: whichever their file names."""
     graph_seed: Annotated[int, Field(ge=0)] | None = None
@@ -100,15 +81,7 @@ class Study(CellStudy):
         if self.pair_set is not None and self.pair_set not in self.pairs:
             fix = did_you_mean(self.pair_set, self.pairs)
             raise Problem("must name one of pairs", at="pair_set", got=self.pair_set, fix=fix)
-        names = [pair.name for pair in self.chosen_pairs.pairs]
-        if self.pair not in names:
-            fix = did_you_mean(self.pair, names)
-            raise Problem("must name a pair of the pairs file", at="pair", got=self.pair, fix=fix)
-        if self.graph is not None and not _same_but_alphas(self.graph, self.chosen_pairs.graph):
-            raise Problem(
-                "must be the graph of the pairs file, alphas aside", at="graph",
-                fix="search pairs for this graph, or give the other one's",
-            )  # fmt: skip
+        self.chosen()
         for i, name in enumerate(self.compressors):
             if name not in ("zlib", *COMPRESSORS):
                 fix = did_you_mean(name, ["zlib", *COMPRESSORS])
@@ -131,28 +104,28 @@ class Study(CellStudy):
                 got=self.resources.gpu, fix="resources.gpu: 1, or train.device: cpu",
             )  # fmt: skip
 
-    @property
-    def chosen_pairs(self) -> Pairs:
-        """The pairs file that the cell's pair comes from."""
-        return self.pairs[self.pair_set or next(iter(self.pairs))]
+    def chosen(self) -> tuple[GraphConfig, int | None]:
+        """The graph of the cell's pair, alphas set, and the kernel draw it was matched for.
+
+        Raises:
+            Problem: the pairs file has no such pair, or several.
+        """
+        pairs = self.pairs[self.pair_set or next(iter(self.pairs))]
+        draw = self.seed if self.graph_seed is None else self.graph_seed
+        pair = pairs.choose(self.pair, draw, self.graph)
+        return pairs.graph_of(pair).with_alphas(pair.alpha_X, pair.alpha_Z), pair.seed
 
     def cell_settings(self) -> dict[str, Any]:
         """The graph with its alphas instead of the pairs file, and everything else."""
-        pairs = self.chosen_pairs
-        chosen = next(pair for pair in pairs.pairs if pair.name == self.pair)
-        graph = pairs.graph.with_alphas(chosen.alpha_X, chosen.alpha_Z)
+        graph, draw = self.chosen()
         return {
             "graph": graph.to_dict(),
-            "graph_seed": self.graph_seed if self.graph_seed is not None else chosen.seed,
+            "graph_seed": self.graph_seed if self.graph_seed is not None else draw,
             "model": self.model.model_dump(mode="json", exclude_none=True),
             "train": self.train.model_dump(mode="json", exclude_none=True),
             "compressors": list(self.compressors),
             "seed": self.seed,
         }
-
-
-def _same_but_alphas(one: GraphConfig, other: GraphConfig) -> bool:
-    return one.with_alphas(1, 1) == other.with_alphas(1, 1)
 
 
 def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
@@ -172,7 +145,7 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
     settings = [study.cell_settings() for study in studies]
     seen = set()
     for study, own in zip(studies, settings, strict=True):
-        vocab_size = study.chosen_pairs.graph.observed.state_dim
+        vocab_size = study.chosen()[0].observed.state_dim
         key = digest([own["model"], vocab_size, study.train.seq_len])
         if key not in seen:
             seen.add(key)

@@ -85,6 +85,27 @@ def test_runs_of_other_lengths_are_not_subtracted_from_each_other(tmp_path: Path
     assert one.of_first.mean > 0
 
 
+def test_pairs_of_each_seeds_own_draw_are_seeds_of_one_setting(tmp_path: Path) -> None:
+    folder = new_run(tmp_path, "latents", kind="train")
+
+    def text(draw: int | None) -> str:
+        for pair in PAIRS:
+            for seed in range(3):
+                own = seed if draw is None else draw
+                settings = {"graph": {"alpha": 0.1 * own}, "graph_seed": own, "seed": seed}
+                cell = Cell("train", {**settings, "pair": pair}, {"pair": pair, "seed": seed}, "c")
+                folder.save_cell(cell, {"excess_bits": excess(pair, 8, seed)}, 1.0)
+        run = Run(folder.path)
+        (one,) = train.comparisons(groups_of(run))
+        assert one.result.difference.n == 3
+        return section_of(run, "Comparison").text
+
+    assert "seeds vary the kernel draw, the data and the initial weights together" in text(None)
+    for path in (folder.path / "cells").glob("*.json"):
+        path.unlink()
+    assert "seeds vary the data and the initial weights, on one kernel draw, together" in text(42)
+
+
 def test_the_answer_is_one_sentence_with_interval_n_and_p(tmp_path: Path) -> None:
     answer = train.answer(fill(tmp_path, sizes=(8,)))
     assert answer.startswith("Excess loss of easy-to-infer minus that of easy-to-predict: -0.")

@@ -137,6 +137,59 @@ def test_alphas_are_no_part_of_the_graph_that_pairs_must_have(study: Path) -> No
     assert len(checked(study, "graph=same.yaml")) == 2
 
 
+def per_seed(**more: Any) -> dict[str, Any]:
+    """A pairs file with each pair for the kernel draws 0, 1 and 2, more easily told apart."""
+    pairs = [
+        {**pair, "alpha_X": pair["alpha_X"] * (1 + seed / 10), "seed": seed}
+        for seed in range(3) for pair in PAIRS["pairs"]
+    ]  # fmt: skip
+    return {**PAIRS, "pairs": pairs, **more}
+
+
+def test_each_seed_takes_the_pair_matched_for_its_own_kernel_draw(study: Path) -> None:
+    (study.parent / "pairs.yaml").write_text(dump_yaml(per_seed()))
+    points = checked(study, "grid={pair: [easy_to_infer], seed: [2, 0, 1]}")
+    cells = [point.study.cell_settings() for point in points]
+    assert [cell["graph_seed"] for cell in cells] == [2, 0, 1]
+    assert [cell["graph"]["nodes"][1]["alpha"] for cell in cells] == pytest.approx(
+        [0.12, 0.1, 0.11]
+    )
+    (fixed,) = checked(study, "grid={pair: [easy_to_infer]}", "seed=7", "graph_seed=1")
+    assert fixed.study.cell_settings()["graph"]["nodes"][1]["alpha"] == pytest.approx(0.11)
+    with pytest.raises(LrrayError, match=r"seed: must be a kernel draw .* got 7 .*one of 0, 1, 2"):
+        checked(study, "seed=7")
+
+
+def test_a_pair_that_a_file_holds_for_several_graphs_is_of_the_graph_asked_for(
+    study: Path,
+) -> None:
+    other = {"nodes": [{**GRAPH["nodes"][0], "state_dim": 3}, GRAPH["nodes"][1]]}
+    (study.parent / "other.yaml").write_text(dump_yaml(other))
+    both = [{**pair, "graph": graph} for graph in (GRAPH, other) for pair in PAIRS["pairs"]]
+    (study.parent / "pairs.yaml").write_text(dump_yaml({"pairs": both}))
+    with pytest.raises(LrrayError, match=r"pair: must name one pair, but 2 .*whose by graph:"):
+        checked(study)
+    points = checked(study, "graph=other.yaml")
+    assert [p.study.cell_settings()["graph"]["nodes"][0]["state_dim"] for p in points] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ({"pairs": PAIRS["pairs"] * 2, "graph": GRAPH}, "2 of the pairs file have this name"),
+        ({"pairs": PAIRS["pairs"]}, "pairs.given.pairs[0]: needs a graph"),
+    ],
+)
+def test_a_pairs_file_that_leaves_a_choice_open_is_refused(
+    study: Path, pairs: dict[str, Any], message: str
+) -> None:
+    (study.parent / "pairs.yaml").write_text(dump_yaml(pairs))
+    with pytest.raises(LrrayError) as caught:
+        checked(study)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_several_pairs_files_make_an_axis_and_the_cells_know_only_their_own(study: Path) -> None:
     words = ["pairs={a: pairs.yaml, b: pairs.yaml}", "grid.pair_set=[a, b]"]
     cells = [point.study.cell_settings() for point in checked(study, *words)]
