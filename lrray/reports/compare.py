@@ -20,6 +20,7 @@ from lrray.reports.run import Run, newest_runs
 from lrray.reports.traces import ALPHAS, ContourTask, Goal, Trace, named, read_traces
 from lrray.statistics import holm, paired_difference, summarize
 from lrray.studies.folder import DONE
+from lrray.studies.identity import axes_text
 
 
 @dataclass
@@ -230,7 +231,7 @@ def _cell_numbers(run: Run) -> pd.DataFrame:
     rows = {}
     for record in run.wanted_records():
         if record["state"] == DONE:
-            words = [f"{name}={value}" for name, value in sorted(record["axes"].items())]
             plain = {k: v for k, v in record["result"].items() if isinstance(v, int | float)}
-            rows[" ".join(words)] = {k: v for k, v in plain.items() if not k.endswith("_se")}
+            name = axes_text(dict(sorted(record["axes"].items())))
+            rows[name] = {k: v for k, v in plain.items() if not k.endswith("_se")}
     return pd.DataFrame.from_dict(rows, orient="index")

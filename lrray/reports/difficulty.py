@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from itertools import takewhile
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from lrray.reports.run import Run
 from lrray.reports.style import COLORS, figure
 from lrray.reports.traces import ALPHAS
 from lrray.statistics import Summary
+from lrray.studies.difficulty.results import UNITS, Outcome, axes_of, outcomes
 
 MAX_PANELS = 6
 
@@ -27,39 +27,42 @@ _LINE_WIDTH = 1.2
 """Of the contour, in points: as thin as can be seen, for its band is often not much wider."""
 
 _LABEL = {"gzip": "gzip difficulty [bytes/token]", "entropy_bits": "exact entropy [bits/token]"}
-_UNIT = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
 
 _UNITS = "gzip in bytes/token, entropy in bits/token"
 
 
 def answer(run: Run) -> str:
-    """The pairs with their difficulty, or why there is none."""
-    summary = run.summary
-    if not summary:
+    """The pairs with their difficulty, or why there is none, target by target."""
+    if not run.summary:
         return "The run has not ended: there is no contour yet."
-    target = summary["target"]
-    aim = f"{target['metric']} = {target['value']:g} {_UNIT[target['metric']]}"
-    if not summary["pairs"]:
-        low, high = summary["range"]
-        if low is None:
+    return " ".join(_answer(outcome) for outcome in outcomes(run.summary))
+
+
+def _answer(outcome: Outcome) -> str:
+    target, pairs = outcome.target, outcome.pairs
+    aim = f"{outcome.aim} {UNITS[target['metric']]}"
+    if not pairs:
+        if outcome.range is None:
             return "None: no trial was measured."
+        low, high = outcome.range
         return f"None: difficulty ran from {low:.4g} to {high:.4g} and never met {aim}."
     told = [
         f"(alpha_X, alpha_Z) = ({pair['alpha_X']:.4g}, {pair['alpha_Z']:.4g}){_where(pair)} with "
         f"{in_words(_of(pair, target['metric']))}"
-        for pair in summary["pairs"][:2]
+        for pair in pairs[:2]
     ]
-    more = len(summary["pairs"]) - 2
-    good = sum(pair["within_tolerance"] for pair in summary["pairs"])
+    more = f", and {len(pairs) - 2} more" if len(pairs) > 2 else ""
+    good = sum(pair["within_tolerance"] for pair in pairs)
+    lacking = ", ".join(label(point["axes"]) for point in outcome.without_pair)
     return (
-        f"Equally hard at {aim}: {' and '.join(told)}{f', and {more} more' if more > 0 else ''}; "
-        f"{good} of {len(summary['pairs'])} pairs lie within {target['tolerance']:g}."
+        f"Equally hard at {aim}: {' and '.join(told)}{more}; {good} of {len(pairs)} pairs lie "
+        f"within {target['tolerance']:g}{f'; no pair for {lacking}' if lacking else ''}."
     )
 
 
 def _where(pair: Mapping[str, Any]) -> str:
     """The grid point of a pair, where the study has several."""
-    axes = dict(takewhile(lambda item: item[0] != "name", pair.items()))
+    axes = axes_of(pair)
     return f" for {label(axes)}" if axes else ""
 
 
@@ -69,27 +72,41 @@ def sections(run: Run) -> list[Section]:
     if not summary:
         done = sum(record["state"] == "done" for record in run.wanted_records())
         return [Section("So far", f"{done} cells are done; the results are written at the end.")]
-    trials = _trials(run)
-    parts = [Section("Contour", _contour_text(summary), pictures=_pictures(run, summary, trials))]
-    fresh = "sequences" if summary["match"] == "per_seed" else "kernel draws"
+    trials, found = _trials(run), outcomes(summary)
+    text = _contour_text(len(trials), found)
+    parts = [Section("Contour", text, pictures=_pictures(run, found, trials))]
     if summary["pairs"]:
+        fresh = _or(outcome.fresh for outcome in found)
         caption = f"Matched pairs, measured again on fresh {fresh}; {_UNITS}"
-        table = Table("pairs", caption, [_pair_row(pair, summary) for pair in summary["pairs"]])
-        parts.append(Section("Pairs", tables=(table,)))
-    rows = [_trial_row(trial, summary) for trial in trials.to_dict("records")]
+        rows = [_pair_row(pair, found) for pair in summary["pairs"]]
+        parts.append(Section("Pairs", tables=(Table("pairs", caption, rows),)))
+    draws = _draws(found)
+    rows = [_trial_row(trial, draws) for trial in trials.to_dict("records")]
     caption = f"All {len(rows)} trials of the search, in the order proposed; {_UNITS}"
     return [*parts, Section("Search", tables=(Table("search", caption, rows),))]
+
+
+def _or(words: Iterable[Any]) -> str:
+    return " or ".join(dict.fromkeys(map(str, words)))
+
+
+def _draws(found: list[Outcome]) -> dict[str | None, int]:
+    """Kernel draws of a trial, by the name of its search; None: of any, in an older run."""
+    points = [point for outcome in found for point in outcome.points]
+    return {
+        name: point["seeds_per_trial"] for point in points for name in point["searches"] or [None]
+    }
 
 
 def _trials(run: Run) -> pd.DataFrame:
     return pd.read_csv(run.path / "trials.csv")
 
 
-def _contour_text(summary: Mapping[str, Any]) -> str:
-    target, draws = summary["target"], summary["seeds_per_trial"]
+def _contour_text(num_trials: int, found: list[Outcome]) -> str:
+    draws = _or(_draws(found).values())
     return (
-        f"{summary['trials']} trials, each over {draws} kernel draw{'s' * (draws != 1)}, were "
-        f"placed where they tell most about the line {target['metric']} = {target['value']:g}."
+        f"{num_trials} trials, each over {draws} kernel draw{'s' * (draws != '1')}, were placed "
+        f"where they tell most about the line {_or(outcome.aim for outcome in found)}."
     )
 
 
@@ -99,50 +116,60 @@ def _of(row: Mapping[Any, Any], metric: str, n: int | None = None) -> Summary:
     return measured(float(row[metric]), error, int(row["num_seeds"] if n is None else n))
 
 
-def _pair_row(pair: Mapping[str, Any], summary: Mapping[str, Any]) -> Row:
+def _pair_row(pair: Mapping[str, Any], found: list[Outcome]) -> Row:
     metrics = [name for name in pair if f"{name}_se" in pair and name != "difficulty"]
     own = {"name", "difficulty", "difficulty_se", "num_seeds", "within_tolerance", *metrics}
+    own |= {"search", "target", "graph"}
     own |= {f"{name}_se" for name in metrics}
     settings = {k: v for k, v in pair.items() if k not in own and v is not None}
+    tolerance = _or(f"{outcome.target['tolerance']:g}" for outcome in found)
     return {
         "pair": str(pair["name"]).replace("_", " "), **settings,
         **{name: _of(pair, name) for name in metrics},
-        f"within {summary['target']['tolerance']:g}": pair["within_tolerance"],
+        f"within {tolerance}": pair["within_tolerance"],
     }  # fmt: skip
 
 
-def _trial_row(trial: Mapping[Any, Any], summary: Mapping[str, Any]) -> Row:
+def _trial_row(trial: Mapping[Any, Any], draws: Mapping[str | None, int]) -> Row:
     metrics = [name for name in trial if f"{name}_se" in trial and name != "difficulty"]
-    hidden = {"difficulty", "difficulty_se", "seconds", *metrics, *(f"{m}_se" for m in metrics)}
+    hidden = {
+        "search",
+        "difficulty",
+        "difficulty_se",
+        "seconds",
+        *metrics,
+        *(f"{m}_se" for m in metrics),
+    }
     settings = {str(k): v for k, v in trial.items() if k not in hidden}
-    n = summary["seeds_per_trial"]
+    n = draws[trial.get("search")]
     return {**settings, **{str(name): _of(trial, str(name), n) for name in metrics}}
 
 
-def _pictures(run: Run, summary: dict[str, Any], trials: pd.DataFrame) -> tuple[Picture, ...]:
+def _pictures(run: Run, found: list[Outcome], trials: pd.DataFrame) -> tuple[Picture, ...]:
     surfaces = json.loads((run.path / "contour.json").read_text())
     if not surfaces:
         return ()
-    target = summary["target"]
     caption = (
         f"Difficulty over the alphas as the Gaussian process sees it; the line is "
-        f"{target['metric']} = {target['value']:g} with its 95 % band."
+        f"{_or(outcome.aim for outcome in found)} with its 95 % band."
     )
     if len(surfaces) > MAX_PANELS:
         caption += f" The first {MAX_PANELS} of {len(surfaces)} searches."
-    return (Picture("contour", caption, lambda: _contour(surfaces, summary, trials)),)
+    return (Picture("contour", caption, lambda: _contour(surfaces, found, trials)),)
 
 
-def _contour(surfaces: dict[str, Any], summary: dict[str, Any], trials: pd.DataFrame) -> Figure:
+def _contour(surfaces: dict[str, Any], found: list[Outcome], trials: pd.DataFrame) -> Figure:
     shown = list(surfaces.items())[:MAX_PANELS]
     columns, rows = min(len(shown), 3), 1 + (len(shown) > 3)
     axes_names = list(trials.columns[: list(trials.columns).index("trial")])
     names = np.array([_search_name(row, axes_names) for row in trials.to_dict("records")])
+    all_pairs = [pair for outcome in found for pair in outcome.pairs]
     with figure(6.4 * columns, 4.8 * rows) as drawn:
         panels = drawn.subplots(rows, columns, squeeze=False)
         for axes, (name, surface) in zip(panels.flat, shown, strict=False):
-            pairs = [p for p in summary["pairs"] if _search_name(p, axes_names) == name]
-            _panel(axes, surface, trials[names == name], pairs, summary["target"])
+            pairs = [p for p in all_pairs if _search_name(p, axes_names) == name]
+            target = surface.get("target", found[0].target)
+            _panel(axes, surface, trials[names == name], pairs, target)
             if len(surfaces) > 1:
                 axes.set_title(name.removesuffix(" mean").replace("seed-", "seed "), loc="left")
         for axes in list(panels.flat)[len(shown) :]:
@@ -152,7 +179,9 @@ def _contour(surfaces: dict[str, Any], summary: dict[str, Any], trials: pd.DataF
 
 def _search_name(row: Mapping[Any, Any], axes: list[str]) -> str:
     """The search that a trial or a pair belongs to, as ``contour.json`` names it."""
-    seed = row.get("seed")
+    if "search" in row:
+        return str(row["search"])
+    seed = row.get("seed")  # of a run of an earlier version
     words = [f"{name}={row[name]}" for name in axes]
     return " ".join([*words, "mean" if seed is None else f"seed-{int(seed)}"])
 
@@ -162,7 +191,7 @@ def _panel(
     surface: dict[str, Any],
     trials: pd.DataFrame,
     pairs: list[dict[str, Any]],
-    target: dict[str, Any],
+    target: Mapping[str, Any],
 ) -> None:
     alpha_x, alpha_z = np.array(surface["alpha_X"]), np.array(surface["alpha_Z"])
     mean = np.array(surface["mean"])

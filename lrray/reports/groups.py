@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lrray.reports.run import Record, Run
 from lrray.statistics import Summary, summarize
 from lrray.studies.folder import DONE
-from lrray.studies.identity import axis_name, digest
+from lrray.studies.identity import axes_label, digest
 
 SEED, GRAPH_SEED = "seed", "graph_seed"
 MAX_CURVE_POINTS = 400
@@ -47,13 +47,8 @@ class Group:
 
 
 def label(axes: Mapping[str, Any]) -> str:
-    """Axes in short words, dotted names by their last part."""
-    words = [f"{axis_name(name)}={_short(value)}" for name, value in axes.items()]
-    return " ".join(words) or "all cells"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """Axes in short words."""
+    return axes_label(axes) or "all cells"
 
 
 def groups_of(run: Run) -> list[Group]:

@@ -17,7 +17,7 @@ from lrray.studies.engine import num_slots, run_cells
 from lrray.studies.folder import DONE, FAILED, STOPPED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.grid_cells import make_cell, objective
-from lrray.studies.identity import Cell
+from lrray.studies.identity import Cell, axes_text
 from lrray.studies.kinds import load_kind
 from lrray.studies.progress import Progress
 from lrray.studies.samplers import make_sampler
@@ -180,7 +180,7 @@ def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Conso
     stopped = f", {summary['stopped']} stopped early" if summary["stopped"] else ""
     console.print(f"{summary['done']} of {summary['cells']} cells done{stopped}")
     for failure in summary["failures"][:SHOWN_ROWS]:
-        axes = " ".join(f"{name}={value}" for name, value in failure["axes"].items())
+        axes = axes_text(failure["axes"])
         console.print(f"[red]failed[/red] {axes}: {failure['reason']}", soft_wrap=True)
     return bool(summary["done"] + summary["stopped"] == summary["cells"])
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from lrray.config import parse, set_key
 from lrray.errors import LrrayError, did_you_mean
+from lrray.studies.identity import axes_text
 from lrray.studies.spec import StudyBase
 
 Point = dict[str, Any]
@@ -37,8 +38,8 @@ class GridPoint:
 
     @property
     def label(self) -> str:
-        """``model.hidden_size=8 seed=0``; empty for the only point of a study without a grid."""
-        return " ".join(f"{name}={value}" for name, value in self.axes.items())
+        """:func:`axes_text`; empty for the only point of a study without a grid."""
+        return axes_text(self.axes)
 
 
 def expand(data: Mapping[str, Any], model: type[Study], where: str) -> list[GridPoint]:

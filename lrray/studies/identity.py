@@ -67,6 +67,20 @@ def axis_name(path: str) -> str:
     return path.rpartition(".")[2]
 
 
+def axes_text(axes: Mapping[str, Any]) -> str:
+    """``model.hidden_size=8 seed=0``."""
+    return " ".join(f"{name}={value}" for name, value in axes.items())
+
+
+def axes_label(axes: Mapping[str, Any]) -> str:
+    """The same in short words and to four digits: ``hidden_size=8 seed=0``."""
+    return " ".join(f"{axis_name(name)}={_short(value)}" for name, value in axes.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

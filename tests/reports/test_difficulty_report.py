@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from board_process import MAIN
 
+from lrray.reports.difficulty import answer, sections
 from lrray.reports.report import write_report
+from lrray.reports.run import Run
 
 SMALL = (
     "seeds=3", "search.num_trials=5", "pairs.num_seeds=4", "pairs.max_rounds=1", "seq_len=256",
@@ -64,11 +68,30 @@ def test_a_study_without_a_pair_says_what_range_it_saw(run, tmp_path):
     for name in ("study.yaml", "provenance.json", "trials.csv"):
         (folder / name).write_bytes((run / name).read_bytes())
     summary = json.loads((run / "summary.json").read_text())
-    summary |= {"pairs": [], "range": [0.1, 0.6]}
+    for point in summary["points"]:
+        point["range"] = [0.1, 0.6]
+    summary["pairs"] = []
     (folder / "summary.json").write_text(json.dumps(summary))
     (folder / "contour.json").write_text("{}")
     page = write_report(folder)[0].read_text()
     assert "None: difficulty ran from 0.1 to 0.6 and never met gzip = 0.75" in page
+
+
+def test_a_run_of_an_earlier_version_still_has_its_report(run, tmp_path):
+    folder = tmp_path / "difficulty" / run.name
+    shutil.copytree(run, folder)
+    summary = json.loads((run / "summary.json").read_text())
+    point = summary.pop("points")[0]
+    pairs = [
+        {k: v for k, v in p.items() if k not in ("search", "target")} for p in summary["pairs"]
+    ]
+    summary |= {"pairs": pairs, "seeds_per_trial": point["seeds_per_trial"]}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    trials = pd.read_csv(run / "trials.csv").drop(columns="search")
+    trials.to_csv(folder / "trials.csv", index=False)
+    assert answer(Run(folder)) == answer(Run(run))
+    for old, new in zip(sections(Run(folder)), sections(Run(run)), strict=True):
+        assert (old.text, old.tables) == (new.text, new.tables)
 
 
 def test_an_unended_study_says_so(run, tmp_path):

@@ -16,6 +16,7 @@ from lrray.reports.board.files import figures
 from lrray.reports.board.frame import page_bar
 from lrray.reports.board.live import REFRESH_S, LiveRun
 from lrray.studies.folder import STOPPED
+from lrray.studies.identity import axes_text
 
 _TABLES = ("report.html", "cells.csv", "trials.csv", "pairs.yaml", "summary.json")
 
@@ -127,7 +128,7 @@ def _note(live: LiveRun, progress: dict[str, Any]) -> str:
     if live.state == "stopped":
         return "Stopped before its end; the study command with --resume continues it."
     now = [
-        " ".join(f"{name}={value}" for name, value in (cell.get("axes") or {}).items())
+        axes_text(cell.get("axes") or {})
         for cell in live.status.get("running", [])[:4]
         if isinstance(cell, dict)
     ]

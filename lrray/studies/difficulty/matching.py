@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrray.difficulty.level_set import Contour, LevelSet
+from lrray.statistics import summarize
 from lrray.studies.difficulty.settings import DifficultyStudy
 
 FRESH_START = 1_000_000
@@ -54,8 +55,7 @@ class Pair:
 
     def standard_error(self, metric: str) -> float:
         """Standard error over seeds; NaN for a single draw."""
-        values = self.measured[metric]
-        return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+        return summarize(self.measured[metric]).standard_error
 
     def within(self, study: DifficultyStudy) -> bool:
         """Whether the last measurement meets the target."""

@@ -8,14 +8,12 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial
 from rich.console import RenderableType
 from rich.table import Table
 
-from lrray.config import dump_yaml
 from lrray.difficulty.level_set import LevelSet
 from lrray.studies.difficulty.cells import make_cell
 from lrray.studies.difficulty.matching import (
@@ -29,10 +27,11 @@ from lrray.studies.difficulty.matching import (
 )
 from lrray.studies.difficulty.objective import objective, objective_of
 from lrray.studies.difficulty.plan import plan
+from lrray.studies.difficulty.results import range_of, trial_table, write
 from lrray.studies.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.studies.difficulty.show import show
 from lrray.studies.engine import num_slots, run_cells
-from lrray.studies.folder import FAILED, OUTDATED, RunFolder
+from lrray.studies.folder import OUTDATED, RunFolder
 from lrray.studies.grid import GridPoint
 from lrray.studies.identity import Cell
 from lrray.studies.objective import OBJECTIVE
@@ -89,7 +88,8 @@ class PointRun:
             evidence = self._evidence(name)
             if evidence is not None:
                 yield from self._matching_steps(name, evidence)
-                self.surfaces[self._name(name)] = _surface(evidence.level_set)
+                target = self.study.target.model_dump()
+                self.surfaces[self._name(name)] = {"target": target, **_surface(evidence.level_set)}
 
     def _matching_steps(self, name: str, evidence: Evidence) -> Iterator[CellSource]:
         seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
@@ -181,9 +181,30 @@ class PointRun:
             for trial in finished_trials(self._storage, self._name(name)):
                 own = {} if self.study.match == "mean" else {"seed": seeds[0]}
                 numbers = {k: v for k, v in trial.user_attrs.items() if k != OBJECTIVE}
-                axes = dict(self.point.axes)
+                axes = {**self.point.axes, "search": self._name(name)}
                 rows.append({**axes, "trial": trial.number, **own, **trial.params, **numbers})
         return rows
+
+    def pair_rows(self, with_graph: bool) -> list[dict[str, Any]]:
+        """One row per pair, with what tells its point from others."""
+        graph = {"graph": self.study.graph.to_dict()} if with_graph else {}
+        rows = []
+        for pair in self.pairs:
+            named = (n for n, seeds in self.study.searches.items() if pair.seed in (None, *seeds))
+            own = {"search": self._name(next(named)), "target": self.study.target.model_dump()}
+            rows.append({**self.point.axes, **pair.to_dict(self.study), **own, **graph})
+        return rows
+
+    def summary(self) -> dict[str, Any]:
+        """What was asked for here, and the range of difficulty met."""
+        return {
+            "axes": dict(self.point.axes),
+            "searches": [self._name(name) for name in self.study.searches],
+            "target": self.study.target.model_dump(),
+            "match": self.study.match,
+            "seeds_per_trial": len(next(iter(self.study.searches.values()))),
+            "range": range_of(trial_table(self.rows())),
+        }
 
 
 def _points(trials: list[FrozenTrial]) -> NDArray[np.float64]:
@@ -220,43 +241,6 @@ def run(
     steps = chain.from_iterable(part.steps() for part in runs)
     run_cells(Steps(folder, steps), folder, study.resources, progress)
     return write(runs, folder, time.time() - began)
-
-
-def write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[str, Any]:
-    """Writes the results of all points; returns the summary."""
-    rows = [row for part in runs for row in part.rows()]
-    table = pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
-    folder.write_text("trials.csv", table.to_csv(index=False))
-    pairs = [
-        {**part.point.axes, **pair.to_dict(part.study)} for part in runs for pair in part.pairs
-    ]
-    study: DifficultyStudy = runs[0].study
-    target = study.target.model_dump()
-    head = {"study": folder.path.parent.name, "run": folder.path.name}
-    described = {"graph": study.graph.to_dict(), "target": target, "match": study.match}
-    folder.write_text("pairs.yaml", dump_yaml({**head, **described, "pairs": pairs}))
-    folder.write_json("contour.json", {k: v for part in runs for k, v in part.surfaces.items()})
-    wanted = set[str]().union(*(part.wanted() for part in runs))
-    folder.note_outdated(wanted)
-    records = [record for record in folder.cells() if record["id"] in wanted]
-    summary = {
-        **head,
-        "kind": study.kind,
-        "question": study.question,
-        "hypothesis": study.hypothesis,
-        "target": target,
-        "match": study.match,
-        "pairs": pairs,
-        "reached": bool(pairs),
-        "range": [float(table["difficulty"].min()), float(table["difficulty"].max())],
-        "trials": len(table),
-        "failed": sum(record["state"] == FAILED for record in records),
-        "seeds_per_trial": len(next(iter(study.searches.values()))),
-        "cell_seconds": float(sum(record["seconds"] for record in records)),
-        "wall_seconds": seconds,
-    }
-    folder.write_json("summary.json", summary)
-    return summary
 
 
 __all__ = ["objective", "plan", "run", "show"]

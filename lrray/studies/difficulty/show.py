@@ -7,46 +7,55 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from lrray.studies.difficulty.settings import DifficultyStudy
+from lrray.studies.difficulty.results import UNITS, Outcome, axes_of, outcomes
 from lrray.studies.grid import GridPoint
-from lrray.studies.identity import axis_name
-
-_UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
+from lrray.studies.identity import axes_label
 
 
 def show(summary: dict[str, Any], points: Sequence[GridPoint], console: Console) -> bool:
-    """Prints the table of matched pairs; returns whether all of them meet the target."""
-    study: DifficultyStudy = points[0].study
-    target = study.target
-    unit = _UNITS[target.metric]
-    if not summary["pairs"]:
-        low, high = summary["range"]
-        if low != low:
-            console.print("No pair: no trial was measured.")
-            return False
-        if low < target.value < high and summary["failed"]:
-            console.print("No pair: measuring them again failed.")
-            return False
-        console.print(
-            f"No pair: difficulty ran from {low:.3f} to {high:.3f} {unit} over the search space "
-            f"and never met {target.value:g}. Widen search_space or move target.value."
-        )
-        return False
-    fresh = "sequences" if study.match == "per_seed" else "kernel draws"
+    """Prints the matched pairs, target by target; returns whether all points meet theirs."""
+    found = outcomes(summary)
+    for outcome in found:
+        if outcome.pairs:
+            _show_pairs(outcome, console)
+        for point in outcome.without_pair:
+            console.print(_why_none(point, outcome, summary), markup=False)
+    met = all(pair["within_tolerance"] for pair in summary["pairs"])
+    return met and not any(outcome.without_pair for outcome in found)
+
+
+def _why_none(point: dict[str, Any], outcome: Outcome, summary: dict[str, Any]) -> str:
+    where = f" for {axes_label(point['axes'])}" if point["axes"] else ""
+    low, high = point["range"]
+    value = outcome.target["value"]
+    if low != low:
+        return f"No pair{where}: no trial was measured."
+    if low < value < high and summary["failed"]:
+        return f"No pair{where}: measuring them again failed."
+    return (
+        f"No pair{where}: difficulty ran from {low:.3f} to {high:.3f} "
+        f"{UNITS[outcome.target['metric']]} over the search space and never met {value:g}. "
+        "Widen search_space or move target.value."
+    )
+
+
+def _show_pairs(outcome: Outcome, console: Console) -> None:
     console.print(
-        f"\nPairs of {target.metric} = {target.value:g} {unit}, measured again on fresh {fresh}"
+        f"\nPairs of {outcome.aim} {UNITS[outcome.target['metric']]}, measured again on fresh "
+        f"{outcome.fresh}"
     )
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     headings = ["pair", "alpha_X", "alpha_Z", "gzip\nbytes/token", "entropy\nbits/token", ""]
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
-    for pair in summary["pairs"]:
+    for pair in outcome.pairs:
         seed = "" if pair["seed"] is None else f" (seed {pair['seed']})"
-        axes = "".join(f" {axis_name(name)}={pair[name]}" for name in points[0].axes)
+        name = " ".join([pair["name"].replace("_", " ") + seed, axes_label(axes_of(pair))])
         table.add_row(
-            pair["name"].replace("_", " ") + seed + axes,
+            escape(name.rstrip()),
             f"{pair['alpha_X']:.4g}",
             f"{pair['alpha_Z']:.4g}",
             _with_error(pair, "gzip", 4),
@@ -54,7 +63,6 @@ def show(summary: dict[str, Any], points: Sequence[GridPoint], console: Console)
             "[green]ok[/green]" if pair["within_tolerance"] else "[red]misses[/red]",
         )
     console.print(table)
-    return all(pair["within_tolerance"] for pair in summary["pairs"])
 
 
 def _with_error(pair: dict[str, Any], name: str, digits: int) -> str:
