@@ -151,9 +151,13 @@ def _series_table(traces: Sequence[Trace], errors: pd.DataFrame) -> pd.DataFrame
 
 
 def _errors_at(errors: pd.DataFrame, series: str, n: int) -> pd.Series:
-    """Contour error by seed, at the largest number of trials up to ``n`` that was looked at."""
+    """Contour error by seed, at the largest number of trials up to ``n`` that was looked at.
+
+    NaN where there was no contour then, whatever there was before.
+    """
     own = errors[(errors["series"] == series) & (errors["evaluations"] <= n)]
-    return own.groupby("match")["contour_error"].last() if len(own) else pd.Series(dtype=float)
+    last = own.sort_values("evaluations").groupby("match").tail(1)
+    return last.set_index("match")["contour_error"].astype(float)
 
 
 def _add(row: dict[str, Any], name: str, values: Sequence[float]) -> None:

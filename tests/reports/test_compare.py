@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from lrray.cli import app
 from lrray.errors import LrrayError
-from lrray.reports.compare import compare
+from lrray.reports.compare import _errors_at, compare
 from lrray.reports.compare_files import _over_seconds
 from lrray.reports.contour_error import checkpoints, contour_of, distance
 from lrray.reports.traces import _axes, read_traces
@@ -198,3 +198,14 @@ def test_a_sweep_out_of_reach_is_told_in_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("wandb:a/b/c: W&B does not give this sweep: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_contour_that_is_gone_has_no_error_whatever_it_had_before():
+    rows = [("a", 8, 0.5), ("a", 16, np.nan), ("a", 12, 0.4), ("b", 8, 0.3), ("b", 12, 0.2)]
+    errors = pd.DataFrame(rows, columns=["match", "evaluations", "contour_error"])
+    errors["series"] = "s"
+    found = _errors_at(errors, "s", 16)
+    assert math.isnan(found["a"])
+    assert found["b"] == 0.2
+    assert _errors_at(errors, "s", 12).to_dict() == {"a": 0.4, "b": 0.2}
+    assert _errors_at(errors, "other", 16).empty
