@@ -14,7 +14,15 @@ from lrray.reports.grid_figures import MAX_PANELS
 from lrray.reports.groups import GRAPH_SEED, Group, groups_of, label, mean_curve, varying
 from lrray.reports.numbers import with_error
 from lrray.reports.run import Run
-from lrray.reports.train_comparisons import METRIC, PAIR, Comparison, comparisons, spoken
+from lrray.reports.train_comparisons import (
+    METRIC,
+    PAIR,
+    Comparison,
+    compared_pairs,
+    comparisons,
+    pair_names,
+    spoken,
+)
 from lrray.reports.train_figures import (
     bars_figure,
     excess_curves_figure,
@@ -165,12 +173,14 @@ def _caution(compared: list[Comparison], groups: list[Group]) -> str:
     """What this number of seeds can show at best."""
     fewest = min(one.result.difference.n for one in compared)
     least = min(1.0, 2.0 ** (1 - fewest) * len(compared))
+    others = [spoken(n) for n in pair_names(groups) if n not in compared_pairs(groups)]
+    left_out = f" Not compared: {', '.join(others)}." if others else ""
     return (
         "Below 0: the first kind is learnt better. Differences pair the runs of one seed; seeds "
         f"vary {_varied(groups)} together. With {fewest} seeds and "
         f"{len(compared)} {'comparison' if len(compared) == 1 else 'comparisons'} the smallest p "
         f"that Holm's adjustment leaves is {least:.2g}. Bootstrap intervals of few seeds come out "
-        "too narrow."
+        f"too narrow.{left_out}"
     )
 
 

@@ -11,6 +11,8 @@ from lrray.studies.identity import digest
 
 PAIR = "pair"
 METRIC = "excess_bits"
+ENDS = ("easy_to_infer", "easy_to_predict")
+"""The pairs that the question is about."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,11 @@ class Comparison:
 
 
 def comparisons(groups: list[Group]) -> list[Comparison]:
-    """The first two pairs compared at every setting that has finished cells of both."""
-    names = list(dict.fromkeys(g.axes[PAIR] for g in groups if PAIR in g.axes))
+    """Two pairs, see :func:`compared_pairs`, at every setting that has finished cells of both."""
+    names = compared_pairs(groups)
     if len(names) < 2:
         return []
-    first, second = sorted(names)[:2]
+    first, second = names
     settings: dict[str, dict[str, Group]] = {}
     for group in groups:
         settings.setdefault(_around_pair(group), {})[group.axes.get(PAIR, "")] = group
@@ -58,6 +60,17 @@ def comparisons(groups: list[Group]) -> list[Comparison]:
                 a, b = [one[s] for s in seeds], [other[s] for s in seeds]
                 found.append((both[first], a, b, paired_difference(a, b)))
     return _adjusted(found, first, second, varying(groups))
+
+
+def compared_pairs(groups: list[Group]) -> list[str]:
+    """The two ends of the contour where both are there, else the first two pairs by name."""
+    names = pair_names(groups)
+    return list(ENDS) if set(ENDS) <= set(names) else names[:2]
+
+
+def pair_names(groups: list[Group]) -> list[str]:
+    """The pairs that have finished cells."""
+    return sorted({str(group.axes[PAIR]) for group in groups if PAIR in group.axes})
 
 
 def _adjusted(

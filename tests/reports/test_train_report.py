@@ -106,6 +106,20 @@ def test_pairs_of_each_seeds_own_draw_are_seeds_of_one_setting(tmp_path: Path) -
     assert "seeds vary the data and the initial weights, on one kernel draw, together" in text(42)
 
 
+def test_the_two_ends_are_compared_and_pairs_between_are_told_to_be_left_out(
+    tmp_path: Path,
+) -> None:
+    run = fill(tmp_path, sizes=(8,))
+    alone = train.answer(run)
+    for seed in range(6):
+        axes = {"pair": "between_1", "model.hidden_size": 8, "seed": seed}
+        settings = {"pair": "between_1", "model": {"hidden_size": 8}, "seed": seed}
+        result = {"excess_bits": 0.7, "excess_bits_se": 0.01}
+        RunFolder(run.path).save_cell(Cell("train", settings, axes, "c0de"), result, 1.0)
+    assert train.answer(run) == alone
+    assert section_of(run, "Comparison").text.endswith("Not compared: between-1.")
+
+
 def test_the_answer_is_one_sentence_with_interval_n_and_p(tmp_path: Path) -> None:
     answer = train.answer(fill(tmp_path, sizes=(8,)))
     assert answer.startswith("Excess loss of easy-to-infer minus that of easy-to-predict: -0.")
