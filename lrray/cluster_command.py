@@ -51,7 +51,7 @@ def submit(
     """
     from lrray.cluster.jobs import submit as submit_job
 
-    console = Console(highlight=False)
+    console = _console()
     folder = Path.cwd()
     job = _checked(name, overrides or [], folder, out, resume, retry_failed)
     with _connection(cluster, address) as connection:
@@ -66,7 +66,7 @@ def follow(job: JobId = None, cluster: Cluster = None, address: Address = None) 
     """Show a submitted study's output from its beginning, until it ends."""
     from lrray.cluster.jobs import find_job
 
-    console = Console(highlight=False)
+    console = _console()
     with _connection(cluster, address) as connection:
         job_id = str(find_job(connection, job).submission_id)
         console.print(f"job      {job_id}", soft_wrap=True)
@@ -77,7 +77,7 @@ def status(cluster: Cluster = None, address: Address = None) -> None:
     """List the submitted studies and how far each is."""
     from lrray.cluster.jobs import runs_of, study_jobs
 
-    console = Console(highlight=False)
+    console = _console()
     with _connection(cluster, address) as connection:
         jobs = study_jobs(connection)
         runs: dict[str, dict[str, object]] = {}
@@ -91,7 +91,7 @@ def status(cluster: Cluster = None, address: Address = None) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:  # on one line each, however narrow the terminal: paths are copied from here
         line = "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True))
-        console.print(line.rstrip(), markup=False, soft_wrap=True)
+        console.print(line.rstrip(), soft_wrap=True)
 
 
 def stop(job: JobId = None, cluster: Cluster = None, address: Address = None) -> None:
@@ -101,7 +101,7 @@ def stop(job: JobId = None, cluster: Cluster = None, address: Address = None) ->
     with _connection(cluster, address) as connection:
         job_id = str(find_job(connection, job).submission_id)
         stopped = connection.client().stop_job(job_id)
-    Console(highlight=False).print(f"{'stopped' if stopped else 'had ended'}  {job_id}")
+    _console().print(f"{'stopped' if stopped else 'had ended'}  {job_id}")
 
 
 def fetch(
@@ -115,7 +115,7 @@ def fetch(
 
     with _connection(cluster, address) as connection:
         folder = fetch_run(connection, job, out)
-    Console(highlight=False).print(f"results  {folder}", soft_wrap=True)
+    _console().print(f"results  {folder}", soft_wrap=True)
 
 
 def _connection(cluster: Path | None, address: str | None) -> Connection:
@@ -145,6 +145,11 @@ def _checked(
     )  # fmt: skip
 
 
+def _console() -> Console:
+    """One that prints text as it is: paths and reasons may hold brackets."""
+    return Console(highlight=False, markup=False)
+
+
 def _say_how_to_go_on(console: Console, connection: Connection, job_id: str) -> None:
     for what, words in (("output", "follow"), ("progress", "status"), ("results", "fetch")):
         named = "" if words == "status" else f" {job_id}"
@@ -157,7 +162,7 @@ def _follow(connection: Connection, job_id: str, console: Console) -> int:
     from lrray.cluster.jobs import follow as follow_job
 
     def show(text: str) -> None:
-        console.print(text, end="", markup=False, soft_wrap=True)
+        console.print(text, end="", soft_wrap=True)
 
     try:
         state = follow_job(connection, job_id, show)
@@ -168,7 +173,7 @@ def _follow(connection: Connection, job_id: str, console: Console) -> int:
         console.print(f"fetch    lrray fetch {job_id} {connection.words}", soft_wrap=True)
         return 0
     reason = failure(connection, job_id) if state == "FAILED" else ""
-    console.print(f"The job has {state.lower()}. {reason}".rstrip(), markup=False, soft_wrap=True)
+    console.print(f"The job has {state.lower()}. {reason}".rstrip(), soft_wrap=True)
     return 1
 
 

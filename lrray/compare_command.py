@@ -37,7 +37,7 @@ def compare(
     from lrray.reports.compare import compare as compare_sources
     from lrray.reports.compare_files import log_to_wandb, show_comparison, write_comparison
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     goal: Literal["minimize", "maximize"] = "maximize" if maximize else "minimize"
     comparison = compare_sources(sources, metric, goal, reference)
     files = write_comparison(comparison, out)
@@ -45,6 +45,6 @@ def compare(
     if wandb is not None:
         trouble = log_to_wandb(comparison, files, wandb, project)
         if trouble is not None:
-            console.print(f"W&B did not take it: {trouble}", soft_wrap=True, markup=False)
+            console.print(f"W&B did not take it: {trouble}", soft_wrap=True)
     for file in files:
         console.print(str(file), soft_wrap=True)

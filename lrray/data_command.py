@@ -59,7 +59,7 @@ def make(
         if isinstance(error.cause, LrrayError):  # Ray's own shows the worker's traceback
             raise error.cause from None
         raise
-    Console(highlight=False).print(
+    Console(highlight=False, markup=False).print(
         f"{sum(results)} files written, {len(results) - sum(results)} were there: {folder}",
         soft_wrap=True,
     )

@@ -60,7 +60,7 @@ def study(
 
     Finished work is never lost: after Ctrl-C or a crash, the same command with --resume goes on.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # questions and paths may hold brackets
     if list_:
         _show_list(console)
         return
@@ -141,7 +141,7 @@ def _run(request: Request, console: Console) -> int:
     from lrray.studies.storage import open_store
 
     def say(line: str) -> None:
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
     check_address(request.address)
     place = request.points[0].study.storage
@@ -194,7 +194,7 @@ def _execute(
     from lrray.studies.provenance import provenance
     from lrray.studies.tracking import announce, closing_lines
 
-    console.print(f"[bold]{request.points[0].study.question}[/bold]")
+    console.print(request.points[0].study.question, style="bold")
     folder.write_text("study.yaml", dump_yaml(request.resolved()))
     folder.write_json("provenance.json", provenance())
     announce(folder, request.points[0].study.tracking, shlex.join(request.given))

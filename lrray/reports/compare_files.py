@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from lrray.errors import LrrayError
 from lrray.reports.compare import Comparison
@@ -123,25 +124,28 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
         console.print(
             f"contour error: mean distance to {comparison.reference}, in units of ln alpha\n",
             soft_wrap=True,
+            markup=False,
         )
     if len(comparison.paired):
         first = comparison.paired["a"].iloc[0] or "search"
-        console.print(f"{first} minus the others, pair by pair", soft_wrap=True)
+        console.print(f"{first} minus the others, pair by pair", soft_wrap=True, markup=False)
         console.print(_paired(comparison.paired))
         console.print("p: sign-flip test, two-sided; Holm over each number's rows")
 
 
 def _series(comparison: Comparison) -> Table:
     word = "smallest" if comparison.goal == "minimize" else "largest"
-    headings = ["series", "searches", f"{word} {comparison.metric}", "seconds"]
+    best = Column(Text(f"{word} {comparison.metric}"))
     has_contour = "contour_error" in comparison.series
-    table = Table(*headings, *["contour error"] * has_contour, box=SIMPLE_HEAD)
+    table = Table(
+        "series", "searches", best, "seconds", *["contour error"] * has_contour, box=SIMPLE_HEAD
+    )
     for row in comparison.series.to_dict("records"):
         cells = [row["series"] or "search", str(row["searches"])]
         cells += [with_error(row[name], row[f"{name}_se"]) for name in ("best", "seconds")]
         if has_contour:
             cells.append(_contour_cell(row))
-        table.add_row(*cells)
+        table.add_row(*map(Text, cells))
     return table
 
 
@@ -158,7 +162,8 @@ def _paired(rows: pd.DataFrame) -> Table:
     for row in rows.to_dict("records"):
         difference = with_error(row["difference"], row["difference_se"])
         p_values = [f"{row[name]:.3g}" for name in ("p", "p_holm")]
-        table.add_row(row["number"], row["b"] or "search", str(row["pairs"]), difference, *p_values)
+        cells = [row["number"], row["b"] or "search", str(row["pairs"]), difference, *p_values]
+        table.add_row(*map(Text, cells))
     return table
 
 

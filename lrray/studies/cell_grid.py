@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from lrray.statistics import summarize
 from lrray.studies.cell_plan import plan
@@ -164,13 +166,18 @@ def aggregate(table: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     if "seed" not in axes or not len(done):
         return done[[c for c in done.columns if c not in ("id", "state", "seconds")]]
     rows = []
-    for key, group in done.groupby(by, sort=False, dropna=False) if by else [((), done)]:
-        row = {**dict(zip(by, key, strict=True)), "seeds": len(group)}
+    for _, group in done.groupby(_texts(done[by]), sort=False) if by else [("", done)]:
+        row = {**{name: group[name].iloc[0] for name in by}, "seeds": len(group)}
         for name in numbers:
             statistics = summarize(group[name])
             row[name], row[f"{name}_se"] = statistics.mean, statistics.standard_error
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _texts(axes: pd.DataFrame) -> list[str]:
+    """The axes of every row as text: they may hold lists, by which pandas cannot group."""
+    return [json.dumps(row, default=str) for row in axes.to_dict("records")]
 
 
 def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Console) -> bool:
@@ -181,7 +188,8 @@ def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Conso
     console.print(f"{summary['done']} of {summary['cells']} cells done{stopped}")
     for failure in summary["failures"][:SHOWN_ROWS]:
         axes = axes_text(failure["axes"])
-        console.print(f"[red]failed[/red] {axes}: {failure['reason']}", soft_wrap=True)
+        told = Text.assemble(("failed", "red"), f" {axes}: {failure['reason']}")
+        console.print(told, soft_wrap=True)
     return bool(summary["done"] + summary["stopped"] == summary["cells"])
 
 
@@ -197,9 +205,9 @@ def _show_means(summary: Mapping[str, Any], console: Console) -> None:
         if width > console.width and len(names) > len(axes):
             break
         names = [*names, name]
-    table = Table(*names, box=SIMPLE_HEAD)
+    table = Table(*(Column(Text(name)) for name in names), box=SIMPLE_HEAD)
     for row in rows[:SHOWN_ROWS]:
-        table.add_row(*(_shown(row, name) for name in names))
+        table.add_row(*(Text(_shown(row, name)) for name in names))
     console.print(table)
     if len(rows) > SHOWN_ROWS:
         console.print(f"… and {len(rows) - SHOWN_ROWS} more in cells.csv")

@@ -11,6 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lrray.errors import LrrayError
 from lrray.gssm.model import default_threads
@@ -48,7 +49,7 @@ def show_plan(
     plan: Plan = load_runner(kind).plan(points, earlier)
     study = points[0].study
     table = Table("plan", "", show_header=False, box=None)
-    table.add_row("question", study.question)
+    table.add_row("question", Text(study.question))
     for key, value in plan.rows.items():
         table.add_row(key, str(value))
     resources: Resources = study.resources

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
@@ -105,10 +106,10 @@ class Progress:
         self._phase, self._describe, self._numbers = name, describe, numbers
         self._base = self._ended()
         self._began = time.monotonic()
-        self._bar.update(self._task, description=name, completed=0, note="")
+        self._bar.update(self._task, description=escape(name), completed=0, note="")
         self._bar.tasks[0].total = None  # unknown as yet; update() would leave the old one
         if not self.console.is_terminal and not self.quiet:
-            self.console.print(name)
+            self.console.print(name, markup=False)
 
     def _ended(self) -> int:
         source = self._source
@@ -147,10 +148,11 @@ class Progress:
         if since < (LINE_S if ended != self._ended_at_line else QUIET_S):
             return
         self._last_line, self._ended_at_line = time.monotonic(), ended
-        self.console.print("  ".join(filter(None, [counts, note])))
+        line = "  ".join(filter(None, [escape(counts), note]))
+        self.console.print(line, markup=True)
         if self._cells is not None:
             for name, numbers in self._cells.lines():
-                self.console.print(f"  {name}  {numbers}", soft_wrap=True, highlight=False)
+                self.console.print(f"  {name}  {numbers}", soft_wrap=True, markup=False)
 
     def _write_status(self, source: CellSource, ended: int, total: int) -> None:
         """``ended`` and ``total`` count this phase; ``done`` and ``failed`` the whole run."""

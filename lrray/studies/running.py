@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrray.studies.folder import RunFolder
-from lrray.studies.identity import Cell, axis_name
+from lrray.studies.identity import Cell, axes_label
 
 SHOWN_CELLS = 8
 """Most cells that the terminal shows at once."""
@@ -46,7 +46,7 @@ class RunningCells:
     def __rich__(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
         for name, numbers in self.lines():
-            table.add_row(Text(name, style="dim"), numbers)
+            table.add_row(Text(name, style="dim"), Text(numbers))
         return table
 
     def lines(self) -> list[tuple[str, str]]:
@@ -61,8 +61,9 @@ class RunningCells:
     def _line(self, cell: Cell) -> tuple[str, str]:
         found = self._newest(cell.id)
         names = [n for n in self._numbers if n in found] or list(found)[:_DEFAULT_NUMBERS]
-        name = " ".join(f"{axis_name(axis)}={value}" for axis, value in cell.axes.items())
-        return name, "  ".join(f"{number} {_short(found[number])}" for number in names)
+        return axes_label(cell.axes), "  ".join(
+            f"{number} {_short(found[number])}" for number in names
+        )
 
     def _newest(self, cell_id: str) -> Mapping[str, float]:
         """The newest value of everything that the cell has logged of late."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lrray.studies.difficulty.results import UNITS, Outcome, axes_of, outcomes
 from lrray.studies.grid import GridPoint
@@ -55,12 +55,12 @@ def _show_pairs(outcome: Outcome, console: Console) -> None:
         seed = "" if pair["seed"] is None else f" (seed {pair['seed']})"
         name = " ".join([pair["name"].replace("_", " ") + seed, axes_label(axes_of(pair))])
         table.add_row(
-            escape(name.rstrip()),
+            Text(name.rstrip()),
             f"{pair['alpha_X']:.4g}",
             f"{pair['alpha_Z']:.4g}",
             _with_error(pair, "gzip", 4),
             _with_error(pair, "entropy_bits", 3),
-            "[green]ok[/green]" if pair["within_tolerance"] else "[red]misses[/red]",
+            Text("ok", "green") if pair["within_tolerance"] else Text("misses", "red"),
         )
     console.print(table)
 
