@@ -142,13 +142,15 @@ def _provenance_rows(run: Run, public: bool = False) -> dict[str, str]:
         "kind": run.kind,
         "command": " ".join(map(str, made.get("command") or [])),
         "started": str(made.get("started_at", "")),
-        "took": duration(summary["wall_seconds"]) if "wall_seconds" in summary else "",
-        "work": duration(summary["cell_seconds"]) + " in cells"
-        if "cell_seconds" in summary
-        else "",
+        "took": _seconds(summary, "wall_seconds", "in the command that ended the run"),
+        "work": _seconds(summary, "cell_seconds", "in cells, all attempts together"),
         "revision": revision + (" with uncommitted changes" if git.get("changed") else ""),
         "machine": ", ".join(f"{name} {value}" for name, value in machine.items()),
         "Python": str(made.get("python", "")),
         "packages": ", ".join(f"{name} {number}" for name, number in versions.items() if number),
     }
     return {name: text for name, text in rows.items() if text}
+
+
+def _seconds(summary: dict[str, Any], name: str, where: str) -> str:
+    return f"{duration(summary[name])} {where}" if name in summary else ""

@@ -50,6 +50,8 @@ def test_the_report_holds_question_hypothesis_provenance_and_failures(page):
     assert "ValueError: it broke" in page
     for word in ("Python", "packages", "machine", "command", "revision"):
         assert f"<td>{word}</td>" in page
+    assert "12 s in the command that ended the run" in page
+    assert "26 s in cells, all attempts together" in page
 
 
 def test_the_page_needs_nothing_but_itself(page):
