@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 from lrray.config import load_yaml
 from lrray.errors import LrrayError
-from lrray.studies.folder import OUTDATED, RunFolder
-from lrray.studies.identity import digest
+from lrray.studies.folder import OUTDATED, RunFolder, parse_record
 from lrray.studies.lock import is_held
 
 State = Literal["running", "finished", "stopped"]
@@ -128,12 +127,9 @@ class Run:
 def read_record(path: Path) -> Record | None:
     """A cell's record, or None where it is gone or damaged."""
     try:
-        record = json.loads(path.read_bytes())
-        checksum = record.pop("checksum")
-        whole = checksum == digest(record) and record["id"] == path.stem
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return parse_record(path.read_bytes(), path.stem)
+    except OSError:
         return None
-    return dict(record) if whole else None
 
 
 def find_runs(place: Path) -> list[Run]:

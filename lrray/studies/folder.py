@@ -205,16 +205,12 @@ class RunFolder:
         """A cell's record, or None where it is not there or was damaged (then quarantined)."""
         path = self.cell_path(cell_id)
         try:
-            record = json.loads(path.read_bytes())
-            checksum = record.pop("checksum")
-            if checksum == digest(record) and record["id"] == cell_id:
-                return dict(record)
+            record = parse_record(path.read_bytes(), cell_id)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, AttributeError, TypeError):
-            pass
-        self.quarantine(path)
-        return None
+        if record is None:
+            self.quarantine(path)
+        return record
 
     def cells(self) -> Iterator[dict[str, Any]]:
         """Records of all finished cells that can be read, in the order of their ids."""
@@ -243,6 +239,17 @@ class RunFolder:
         with suppress(FileNotFoundError):  # another process was faster
             path.replace(target)
         return target
+
+
+def parse_record(content: bytes, cell_id: str) -> dict[str, Any] | None:
+    """The record in a cell's file, or None where that is damaged or another cell's."""
+    try:
+        record = json.loads(content)
+        checksum = record.pop("checksum")
+        whole = checksum == digest(record) and record["id"] == cell_id
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return dict(record) if whole else None
 
 
 def _plain(data: Any) -> Any:

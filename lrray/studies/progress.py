@@ -39,13 +39,10 @@ class Progress:
     Args:
         console: where to show it.
         folder: the run's folder, where ``status.json`` tells other programs the same.
-        quiet: show nothing.
     """
 
-    def __init__(
-        self, console: Console, folder: RunFolder | None = None, quiet: bool = False
-    ) -> None:
-        self.console, self.quiet = console, quiet
+    def __init__(self, console: Console, folder: RunFolder | None = None) -> None:
+        self.console = console
         self._describe: Callable[[], RenderableType | None] = lambda: None
         self._bar = Bar(
             TextColumn("[bold]{task.description}"),
@@ -70,7 +67,7 @@ class Progress:
         self._last_status = 0.0
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal and not self.quiet:
+        if self.console.is_terminal:
             self._live.start()
         self._ticker.start()
         return self
@@ -108,7 +105,7 @@ class Progress:
         self._began = time.monotonic()
         self._bar.update(self._task, description=escape(name), completed=0, note="")
         self._bar.tasks[0].total = None  # unknown as yet; update() would leave the old one
-        if not self.console.is_terminal and not self.quiet:
+        if not self.console.is_terminal:
             self.console.print(name, markup=False)
 
     def _ended(self) -> int:
@@ -140,7 +137,7 @@ class Progress:
         below = [part for part in (self._detail, self._cells) if part is not None]
         self._live.update(Group(self._bar, *below))
         self._write_status(source, ended, total)
-        if not self.console.is_terminal and not self.quiet:
+        if not self.console.is_terminal:
             self._print_line(ended, f"{self._phase}: {ended} of {total}", note)
 
     def _print_line(self, ended: int, counts: str, note: str) -> None:

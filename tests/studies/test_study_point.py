@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray.tune.search import Searcher
 from rich.console import Console
 
 from lrray.config import parse
@@ -25,6 +24,7 @@ from lrray.studies.progress import Progress
 from lrray.studies.search import open_journal
 from lrray.studies.sources import Steps
 from lrray.studies.worker import run_durably
+from tests.studies.driven import drive
 from tests.studies.small_study import STUDY
 
 
@@ -44,22 +44,21 @@ def run_point(
 ) -> tuple[PointRun, int]:
     """Runs a study's steps, or the first of them; returns it and how many cells were computed."""
     study = parse(DifficultyStudy, {**STUDY, **changes}, "study")
-    progress = Progress(Console(file=StringIO()), folder, quiet=True)
+    progress = Progress(Console(file=StringIO()), folder)
     point = PointRun(GridPoint({}, study), folder, progress, open_journal(folder), slots=2)
     computed = 0
-    for step in itertools.islice(point.steps(), num_steps):
-        trial = 0
-        while (config := step.suggest(f"{trial}")) != Searcher.FINISHED:
-            for cell in (Cell(**data) for data in config["cells"]):
-                if folder.load_cell(cell.id) is not None:
-                    continue
-                computed += 1
-                if fine(cell):
-                    run_durably(cell, folder, Limits())
-                else:
-                    folder.save_failure(cell, "ValueError: no", "…", 0.1)
-            step.on_trial_complete(f"{trial}")
-            trial += 1
+
+    def compute(cell: Cell) -> None:
+        nonlocal computed
+        if folder.load_cell(cell.id) is not None:
+            return
+        computed += 1
+        if fine(cell):
+            run_durably(cell, folder, Limits())
+        else:
+            folder.save_failure(cell, "ValueError: no", "…", 0.1)
+
+    drive(itertools.islice(point.steps(), num_steps), compute)
     return point, computed
 
 
