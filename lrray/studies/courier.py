@@ -94,14 +94,23 @@ class Courier:
         self._sent: dict[str, tuple[int, int]] = {}
         self._got: dict[str, Found] = {}
         self._one_at_a_time = threading.Lock()
+        self._away = False
         self.rhythm = Rhythm(self._exchange, RHYTHM_S)
 
     def _exchange(self) -> None:
         # What could not be exchanged now will be another time: nobody is to wait for this thread.
-        hurried = self.folder.hurried()
-        with suppress(StorageError, OSError):
+        hurried, store = self.folder.hurried(), self.folder.store
+        try:
             self.bring(hurried)
             self.send(hurried)
+        except StorageError as error:
+            if not self._away:
+                store.say(f"{store} does not answer ({error.rule}); trying again and again")
+            self._away = True
+        else:
+            if self._away:
+                store.say(f"{store} answers again")
+            self._away = False
 
     def meet(self) -> None:
         """Makes this folder and the storage hold the same at the start.

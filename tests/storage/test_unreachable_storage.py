@@ -52,13 +52,22 @@ def test_a_driver_that_stops_asks_its_cells_once(folder: StoredFolder) -> None:
 def test_files_come_and_go_without_making_the_end_of_a_driver_wait(
     folder: StoredFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It is said once that the storage is away, and once that it is back."""
     monkeypatch.setattr(courier, "RHYTHM_S", 0.05)
     said = waits(folder)
+    (folder.path / "status.json").write_text("{}")
     exchange = courier.Courier(folder)
     exchange.rhythm.start()
     time.sleep(0.5)
+    (line,) = said  # the store itself would tell how long it is patient
+    assert line.startswith(f"{folder.store} does not answer (")
+    assert line.endswith("trying again and again")
+    Path(folder.store.address).parent.unlink()  # what was in the way
+    deadline = time.monotonic() + 60
+    while len(said) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
     exchange.rhythm.stop()
-    assert said == []
+    assert said[1:] == [f"{folder.store} answers again"]
 
 
 def test_ctrl_c_ends_the_wait_for_many_files(folder: StoredFolder) -> None:
