@@ -58,7 +58,8 @@ class Settings(BaseModel):
 def _is_number(annotation: Any) -> bool:
     """Whether a type, or a list of it, takes numbers but neither booleans nor anything else."""
     types = _leaves(annotation)
-    return bool not in types and Any not in types and (int in types or float in types)
+    others = any(kind in types for kind in (bool, str, Any))
+    return not others and (int in types or float in types)
 
 
 def _leaves(annotation: Any) -> list[Any]:
