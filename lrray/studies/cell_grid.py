@@ -162,7 +162,9 @@ def aggregate(table: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
     done = table[table["state"] == DONE] if len(table) else table
     by = [name for name in axes if name in done.columns and name != "seed"]
     own = {*axes, "id", "state", "seconds", "num_seeds"}
-    numbers = [c for c in done.select_dtypes("number").columns if c not in own]
+    found = [c for c in done.select_dtypes("number").columns if c not in own]
+    # A cell's own error of a number tells of its held-out set, not of the spread over seeds.
+    numbers = [c for c in found if not (c.endswith("_se") and c.removesuffix("_se") in found)]
     if "seed" not in axes or not len(done):
         return done[[c for c in done.columns if c not in ("id", "state", "seconds")]]
     rows = []
