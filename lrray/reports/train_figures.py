@@ -56,10 +56,12 @@ def excess_figure(groups: list[Group]) -> Figure:
         return _rows(groups)
     panels, kinds = settings_of(groups, x_axis), _kinds(groups)
     with figure(*size(len(panels))) as drawn:
-        for axes, own in zip(lay_out(drawn, list(panels)), panels.values(), strict=False):
+        every = lay_out(drawn, list(panels))
+        for axes, own in zip(every, panels.values(), strict=False):
             for kind, color in kinds.items():
                 of_kind = [group for group in own if group.axes.get(PAIR) == kind]
                 error_line(axes, of_kind, x_axis, METRIC, spoken(kind), color)
+        for axes in every:  # they share an axis, whose limits hold what all of them draw
             scale(axes, varying(groups)[x_axis])
             _scale_excess(axes, groups)
             _finish(axes, axis_name(x_axis))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,21 @@ def test_both_kinds_keep_their_colours_along_an_axis_of_numbers(tmp_path: Path) 
     means = [np.mean([excess("easy_to_infer", size, s) for s in range(6)]) for size in (8, 16, 32)]
     assert lines["easy-to-infer"].get_xdata().tolist() == [8, 16, 32]
     assert lines["easy-to-infer"].get_ydata() == pytest.approx(means)
+
+
+def test_panels_that_share_an_axis_show_all_that_is_in_any_of_them(tmp_path: Path) -> None:
+    folder = new_run(tmp_path, "latents", kind="train")
+    for level, pair_set in enumerate(("entropy", "gzip"), start=1):
+        for pair, size in product(PAIRS, (8, 16)):
+            axes = {"pair_set": pair_set, "pair": pair, "model.hidden_size": size, "seed": 0}
+            result = {"excess_bits": level + PAIRS.index(pair), "excess_bits_se": 0.01}
+            folder.save_cell(Cell("train", axes, axes, "c0de"), result, 1.0)
+    panels = excess_figure(groups_of(Run(folder.path))).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["entropy", "gzip"]
+    assert {axes.get_ylim() for axes in panels} == {panels[0].get_ylim()}
+    low, high = panels[0].get_ylim()
+    assert low == 0
+    assert high > 3
 
 
 def test_settings_that_are_no_numbers_have_a_row_for_both_kinds(tmp_path: Path) -> None:
