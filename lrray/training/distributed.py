@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ import torch
 import torch.distributed as dist
 
 from lrray.errors import LrrayError
+
+_LET_GO_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,20 @@ def join_workers(device: Literal["auto", "cpu", "cuda"]) -> Workers:
     chosen = choose_device(device)
     if not dist.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-        atexit.register(dist.destroy_process_group)
+        atexit.register(_leave)
     if not dist.is_initialized():
         return Workers(0, 1, chosen)
     return Workers(dist.get_rank(), dist.get_world_size(), chosen)
+
+
+def _leave() -> None:
+    """Ends the process group, and lets gloo's threads put down what they hold.
+
+    One that still holds a tensor when the interpreter ends aborts the process, with everything
+    done: so ended some runs of four workers on a busy machine.
+    """
+    dist.destroy_process_group()
+    time.sleep(_LET_GO_S)
 
 
 def choose_device(device: Literal["auto", "cpu", "cuda"]) -> torch.device:
