@@ -117,7 +117,7 @@ def _from_results(run: Run) -> list[Trace]:
     return [
         Trace(
             *_series_and_match(axes[name]), _optuna_table(trials[name], metric), metric, goal,
-            _contour_task(settings),
+            _contour_task(settings, axes[name]),
         )
         for name in names if trials[name]
     ]  # fmt: skip
@@ -162,13 +162,15 @@ def _series_and_match(axes: Mapping[str, Any]) -> tuple[str, str]:
     return " ".join(words[False]), " ".join(words[True])
 
 
-def _contour_task(settings: Mapping[str, Any]) -> ContourTask | None:
+def _contour_task(settings: Mapping[str, Any], axes: Mapping[str, Any]) -> ContourTask | None:
+    """The contour that a search looked for; the target may be an axis of its grid."""
     space, target = settings.get("search_space", {}), settings.get("target", {})
     if set(space) != set(ALPHAS) or not isinstance(target, Mapping):
         return None
     low, high = ([space[name][end] for name in ALPHAS] for end in ("low", "high"))
     bounds = Bounds((low[0], low[1]), (high[0], high[1]))
-    return ContourTask(bounds, float(target["value"]), str(target["metric"]))
+    value, metric = (axes.get(f"target.{key}", target[key]) for key in ("value", "metric"))
+    return ContourTask(bounds, float(value), str(metric))
 
 
 def _from_wandb_files(source: str, files: list[Path], metric: str, goal: Goal) -> Trace:

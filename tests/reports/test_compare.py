@@ -17,7 +17,7 @@ from lrray.errors import LrrayError
 from lrray.reports.compare import _errors_at, compare
 from lrray.reports.compare_files import _over_seconds
 from lrray.reports.contour_error import checkpoints, contour_of, distance
-from lrray.reports.traces import _axes, read_traces
+from lrray.reports.traces import ALPHAS, _axes, _contour_task, read_traces
 from lrray.statistics import paired_difference
 from lrray.studies.wandb_files import find_runs, read_run
 
@@ -157,6 +157,14 @@ def test_means_over_seconds_are_over_the_time_that_all_searches_run():
 def test_searches_that_never_run_at_one_time_have_no_mean_over_seconds():
     times, rows = _over_seconds([curve([1, 3], [0.5, 0.3]), curve([4, 5], [0.9, 0.8])])
     assert (times.shape, rows.shape) == ((0,), (2, 0))
+
+
+def test_a_target_that_is_an_axis_is_each_searchs_own():
+    space = {name: {"low": 1e-3, "high": 1.0} for name in ALPHAS}
+    settings = {"search_space": space, "target": {"metric": "gzip", "value": 0.7}}
+    tasks = [_contour_task(settings, axes) for axes in ({}, {"target.value": 0.8})]
+    assert [task.target for task in tasks] == [0.7, 0.8]
+    assert {task.metric for task in tasks} == {"gzip"}
 
 
 def test_cells_of_two_grids_are_paired_by_their_axes(tmp_path):
