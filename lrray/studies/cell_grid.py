@@ -131,10 +131,11 @@ class GridRun:
         """Ids of the cells of this study as it stands; others in the folder are older ones."""
         if self.study.search is None:
             return [cell.id for cell in self._cells()]
-        ids = []
-        for arm in self.arms:
-            ids += [arm.cell(t.params).id for t in ended_trials(self.storage, arm.name)]
-        return ids
+        ids = [
+            arm.cell(trial.params).id
+            for arm in self.arms for trial in ended_trials(self.storage, arm.name)
+        ]  # fmt: skip
+        return list(dict.fromkeys(ids))  # a search may propose one place twice
 
 
 def cell_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

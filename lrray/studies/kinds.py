@@ -27,10 +27,6 @@ _KINDS = {
 """Kind -> its module and its runner."""
 
 
-class Stopped(KeyboardInterrupt):
-    """A cell has ended early because ``should_stop`` said so; its checkpoint is there."""
-
-
 @dataclass(frozen=True)
 class CellContext:
     """What a running cell may use beside its settings."""
@@ -45,9 +41,9 @@ class CellContext:
     """Adds a point to the cell's curves, e.g. ``{"step": 100, "loss_bits": 2.1}``."""
     should_stop: Callable[[], bool] = lambda: False
     """Whether the study is being stopped: a cell that asks then writes its checkpoint and raises
-    :class:`Stopped`. Only kinds with ``STOPS`` are asked to; of a cell's several workers the first
-    one alone is told, and they must agree on the step, as :meth:`lrray.training.distributed.Workers
-    .any` does."""
+    :class:`lrray.training.stopping.Stopped`. Only kinds with ``STOPS`` are asked to. Of a cell's
+    several workers the first one alone is told, and they must agree on the step, as
+    :meth:`lrray.training.distributed.Workers.any` does."""
 
 
 def known_kinds() -> list[str]:

@@ -12,10 +12,10 @@ from lrray.studies.attempts import Attempts, Limits
 from lrray.studies.computing import StopFlag, call, never
 from lrray.studies.folder import RunFolder
 from lrray.studies.identity import Cell
-from lrray.studies.kinds import Stopped
 from lrray.studies.outages import is_outage
 from lrray.studies.stored import open_folder
 from lrray.studies.watchdog import Watchdog
+from lrray.training.stopping import Stopped
 
 TRIAL_CPU = 0.01
 """CPU of a Tune trial that only waits for its workers; taken off the workers' share."""

@@ -29,11 +29,12 @@ from lrray.gssm import GSSM, GraphConfig
 from lrray.models.config import ModelConfig
 from lrray.studies.data import needed_data, task
 from lrray.studies.identity import digest
-from lrray.studies.kinds import CellContext, Stopped
+from lrray.studies.kinds import CellContext
 from lrray.studies.numbers import numbers_in
 from lrray.studies.pairs import Pairs
 from lrray.studies.spec import CellStudy
 from lrray.training.config import TrainConfig
+from lrray.training.stopping import Stopped
 
 CODE = ("lrray.gssm", "lrray.models", "lrray.training", "lrray.difficulty.compressors")
 

@@ -24,7 +24,7 @@ from pydantic import Field, model_validator
 from lrray.config import Problem
 from lrray.errors import LrrayError
 from lrray.files import write_whole
-from lrray.studies.kinds import CellContext, Stopped
+from lrray.studies.kinds import CellContext
 from lrray.studies.spec import CellStudy
 from lrray.twohop.config import ExperimentConfig
 from lrray.twohop.facts import Facts, fingerprint, load_facts, shipped_facts
@@ -109,7 +109,6 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
         Stopped: it was asked to; a checkpoint of the epoch it had reached is there.
     """
     from lrray.training.distributed import join_workers
-    from lrray.twohop import finetune
     from lrray.twohop.experiment import run_experiment
 
     given, dataset, seed = settings["facts"], settings["dataset"], settings["seed"]
@@ -121,13 +120,10 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     if kept.exists():  # its worker was lost before the study had it
         result = json.loads(kept.read_bytes())
     else:
-        try:
-            result = run_experiment(
-                facts, config, seed, context.checkpoint, context.log, context.should_stop,
-                keep=lambda result: write_whole(kept, json.dumps(result)),
-            )  # fmt: skip
-        except finetune.Stopped:
-            raise Stopped from None
+        result = run_experiment(
+            facts, config, seed, context.checkpoint, context.log, context.should_stop,
+            keep=lambda result: write_whole(kept, json.dumps(result)),
+        )  # fmt: skip
     if join_workers(config.finetune.device).is_first:
         _keep_texts(kept.with_name("samples.jsonl"), context)
     return result

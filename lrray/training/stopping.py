@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop and has written a checkpoint, from which it goes on."""
+
+
 @contextmanager
 def stop_on_sigterm() -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether SIGTERM has come; the old handler returns at the end.

@@ -11,6 +11,7 @@ import numpy as np
 
 from lrray.training.checkpoint import Checkpoint, CheckpointFolder
 from lrray.training.distributed import Workers
+from lrray.training.stopping import Stopped
 from lrray.twohop.chat import Example
 from lrray.twohop.config import FinetuneConfig
 from lrray.twohop.learner import AnswerLearner
@@ -102,7 +103,3 @@ class Finetuning:
             return 0, []
         self.learner.load(checkpoint.model, checkpoint.optimizer)
         return checkpoint.step, list(checkpoint.state["history"])
-
-
-class Stopped(KeyboardInterrupt):
-    """The run was asked to stop and has written a checkpoint, from which it goes on."""

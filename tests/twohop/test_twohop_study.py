@@ -12,12 +12,13 @@ from lrray.studies.courier import Courier
 from lrray.studies.folder import DONE, RunFolder
 from lrray.studies.grid import expand
 from lrray.studies.grid_cells import make_cell
-from lrray.studies.kinds import CellContext, Stopped, load_kind
+from lrray.studies.kinds import CellContext, load_kind
 from lrray.studies.spec import read_study
 from lrray.studies.storage import open_store
 from lrray.studies.stored import StoredFolder
 from lrray.studies.twohop import Study
 from lrray.studies.worker import run_durably
+from lrray.training.stopping import Stopped
 from lrray.twohop.config import FinetuneConfig
 from lrray.twohop.samples import SampleTable
 from tests.twohop.run_experiments import small
