@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import driver
 from tests.faults.driver import (
     begun,
     cells,
@@ -102,7 +103,10 @@ def test_a_polite_stop_says_how_to_go_on_and_going_on_finishes(tmp_path, number)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"Continue with: lrray study {study} --out {out} --resume" in output
+    assert (
+        f"Continue with: lrray study {study} --out {out} --address {driver.address} --resume"
+        in (output)
+    )
     assert "Traceback" not in output
     finished = len(cells(only_run(out)))
     assert 2 <= finished <= 4
