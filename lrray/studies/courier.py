@@ -83,6 +83,7 @@ def _carried(folder: StoredFolder, say: Callable[[str], None]) -> Iterator[Calla
             raise
         courier.rhythm.stop()
         courier.send()
+        courier.answered()  # it may have been back for less than a beat
         say(f"stored   {folder.store}")
 
 
@@ -108,9 +109,13 @@ class Courier:
                 store.say(f"{store} does not answer ({error.rule}); trying again and again")
             self._away = True
         else:
-            if self._away:
-                store.say(f"{store} answers again")
-            self._away = False
+            self.answered()
+
+    def answered(self) -> None:
+        """Says that the storage is back, where it had been away."""
+        if self._away:
+            self.folder.store.say(f"{self.folder.store} answers again")
+        self._away = False
 
     def meet(self) -> None:
         """Makes this folder and the storage hold the same at the start.
