@@ -103,10 +103,8 @@ def test_a_polite_stop_says_how_to_go_on_and_going_on_finishes(tmp_path, number)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert (
-        f"Continue with: lrray study {study} --out {out} --address {driver.address} --resume"
-        in (output)
-    )
+    command = f"lrray study {study} --out {out} --address {driver.address} --resume"
+    assert f"Continue with: {command}" in output
     assert "Traceback" not in output
     finished = len(cells(only_run(out)))
     assert 2 <= finished <= 4
