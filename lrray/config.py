@@ -28,6 +28,10 @@ class Problem(ValueError):
         self.rule, self.at, self.fix, self.got = rule, at, fix, got
         super().__init__(rule)
 
+    def error(self, where: str) -> LrrayError:
+        """The same for whoever calls without a model around it; ``where`` opens the line."""
+        return LrrayError(_join(where, self.at), self.rule, fix=self.fix, **self.got)
+
 
 class Settings(BaseModel):
     """Base of every settings class: immutable, strict about unknown keys."""
