@@ -9,6 +9,7 @@ import torch
 from lrray.config import parse
 from lrray.errors import LrrayError
 from lrray.models.config import RECURRENT_TYPES, ModelConfig
+from lrray.references import is_reference
 
 if TYPE_CHECKING:
     from lrray.models.recurrent import RecurrentConfig
@@ -34,6 +35,10 @@ def build_model(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if is_reference(config.type):
+            from lrray.models.custom import build_custom
+
+            return build_custom(config, vocab_size, context_len)
         if config.type in RECURRENT_TYPES:
             from lrray.models.recurrent import RecurrentLM
 
@@ -47,13 +52,18 @@ def build_model(
 
 
 def check_model(config: ModelConfig, vocab_size: int, context_len: int) -> None:
-    """Checks a configuration without building the model: before a study starts, say.
+    """Checks a configuration before a study starts, say; only a model of the user's own is built.
 
     Raises:
         LrrayError: unknown type or key; heads that do not divide the hidden size; a context or
-            vocabulary larger than the given keys allow; a value that the type refuses.
+            vocabulary larger than the given keys allow; a value that the type refuses; a model of
+            the user's own that does not do what it must (:mod:`lrray.models.contract`).
     """
-    if config.type in RECURRENT_TYPES:
+    if is_reference(config.type):
+        from lrray.models.custom import check_custom
+
+        check_custom(config, vocab_size, context_len)
+    elif config.type in RECURRENT_TYPES:
         _recurrent_config(config)
     else:
         from lrray.models.huggingface import make_config

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from lrray.config import Settings
+from lrray.references import is_reference, user_modules
 
 RECURRENT_TYPES = ("mingru", "minlstm", "gru", "lstm")
-"""Types written in this package; every other type is a Hugging Face causal architecture."""
+"""Types written in this package; others are Hugging Face's or, as ``module:Class``, the user's."""
 
 SHIPPED_TYPES = ("llama", "gpt2", "mamba", "mamba2", "recurrent_gemma", *RECURRENT_TYPES)
 """Types that the tests train; further Hugging Face types usually work."""
@@ -20,14 +27,16 @@ class ModelConfig(Settings):
 
     Any further key goes to the type's own configuration (``LlamaConfig``, ``MambaConfig``, …, or
     :class:`lrray.models.recurrent.RecurrentConfig`) under the name it has there, and is checked
-    against it by :func:`lrray.models.build.check_model`, before any work.
+    against it by :func:`lrray.models.build.check_model`, before any work. A model of the user's own
+    gets the keys that are given, these included, and none of the defaults below: its own hold.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
     type: str = "llama"
     """``llama``, ``gpt2``, ``mamba``, ``mamba2``, ``recurrent_gemma``, ``mingru``, ``minlstm``,
-    ``gru``, ``lstm`` or any other causal ``model_type`` of transformers."""
+    ``gru``, ``lstm``, any other causal ``model_type`` of transformers, or ``module:Class`` for a
+    model of one's own (:mod:`lrray.models.custom`)."""
     hidden_size: Annotated[int, Field(ge=1)] = 128
     """Width of the residual stream."""
     num_hidden_layers: Annotated[int, Field(ge=1)] = 4
@@ -45,3 +54,22 @@ class ModelConfig(Settings):
     def options(self) -> dict[str, Any]:
         """The further keys, for the type's own configuration."""
         return dict(self.model_extra or {})
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Every key that is given, the type aside; null is as good as none."""
+        names = self.model_fields_set - {"type"}
+        return {name: value for name, value in self if name in names and value is not None}
+
+    @property
+    def user_modules(self) -> tuple[str, ...]:
+        """Modules of the user's that the model is made of."""
+        return user_modules([self.type])
+
+    @model_serializer(mode="wrap")
+    def _without_defaults_of_others(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Whoever reads this back must find the same keys given.
+        data: dict[str, Any] = dump(self)
+        if not is_reference(self.type):
+            return data
+        return {name: value for name, value in data.items() if name in self.model_fields_set}

@@ -10,13 +10,15 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from lrray.errors import LrrayError, did_you_mean
 from lrray.models.config import RECURRENT_TYPES, SHIPPED_TYPES, ModelConfig
+from lrray.models.contract import first_seen_too_early
+from lrray.models.wrapper import CausalLM
 
 _WHERE = "model"
 
@@ -30,19 +32,6 @@ _NOT_SETTINGS = {field.name for field in dataclasses.fields(PreTrainedConfig)} |
 )
 
 _DEFAULT_HEADS = 4
-
-
-class CausalLM(nn.Module):
-    """A Hugging Face model reduced to tokens in, logits out."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits ``[B, T, V]`` of each next token, from tokens ``[B, T]``."""
-        logits: Tensor = self.model(input_ids=tokens, use_cache=False).logits
-        return logits
 
 
 def make_causal_lm(config: ModelConfig, vocab_size: int, context_len: int) -> CausalLM:
@@ -212,18 +201,15 @@ def _limit(values: dict[str, Any], name: str, needed: int, what: str) -> None:
 
 def _check_causal(model: nn.Module, type_: str, vocab_size: int, length: int) -> None:
     """Refuses a model whose logits depend on later tokens: it would read the answer."""
-    tokens = torch.zeros(1, length, dtype=torch.long)
-    changed = tokens.clone()
-    changed[:, -1] = vocab_size - 1
     model.eval()
     try:
         with torch.no_grad():
-            difference = (model(tokens) - model(changed))[:, :-1]
+            position = first_seen_too_early(model, vocab_size, length)
     except Exception as error:
         raise _refused(type_, error) from None
     finally:
         model.train()
-    if difference.abs().sum() > 0:
+    if position is not None:
         raise LrrayError(
             f"{_WHERE}.type",
             "must be causal, but this one's logits depend on later tokens",
