@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lrray.difficulty.compressors import PRIMER_TOKENS, compress_bits_per_token, gzip_difficulty
+from lrray.difficulty.compressors import (
+    PRIMER_TOKENS,
+    compress_bits_per_token,
+    compressor_label,
+    gzip_difficulty,
+)
 from lrray.gssm import GSSM, GraphConfig
 
 LN2 = float(np.log(2))
@@ -90,7 +95,7 @@ def measure_draw(gssm: GSSM, size: SampleSize, num_threads: int | None = None) -
         nats = gssm.nll(scored, num_threads=num_threads).sum()
         measures["entropy_bits"] = float(nats) / LN2 / (len(scored) * (size.seq_len - 1))
     for name in size.compressors:
-        measures[name] = compress_bits_per_token(data, name)
+        measures[compressor_label(name)] = compress_bits_per_token(data, name)
     return measures
 
 

@@ -1,12 +1,15 @@
 """Compressed sizes: the fixed definition, the primed form, and the other compressors."""
 
+import sys
 import zlib
 
 import numpy as np
 import pytest
 
+from lrray.config import Problem
 from lrray.difficulty import compress_bits_per_token, gzip_difficulty
-from lrray.difficulty.compressors import COMPRESSORS
+from lrray.difficulty.compressors import COMPRESSORS, check_compressors
+from lrray.difficulty.estimate import SampleSize, measure_draw
 from lrray.errors import LrrayError
 from lrray.gssm import GSSM
 
@@ -89,3 +92,99 @@ def test_bad_input_is_told_in_one_line(tokens, name, message):
     with pytest.raises(LrrayError) as error:
         compress_bits_per_token(tokens, name)
     assert str(error.value) == message
+
+
+OWN = """
+import zlib
+
+def fastest(data):
+    return len(zlib.compress(data, level=1))
+
+def whole(data): return len(data)
+def in_bits(data): return 8.5 * len(data)
+def negative(data): return -1
+def sure(data): return True
+def text(data): return len(data.encode())
+def loss(data): return 1
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "own_sizes.py").write_text(OWN)
+    (tmp_path / "more_sizes.py").write_text(OWN)
+    yield
+    for name in ("own_sizes", "more_sizes"):
+        sys.modules.pop(name, None)
+
+
+def test_a_compressor_of_ones_own_gets_each_token_in_the_fewest_whole_bytes(own):
+    tokens = np.random.default_rng(3).integers(16, size=5000)
+    wanted = 8 * len(zlib.compress(tokens.astype(np.uint8).tobytes(), level=1)) / 5000
+    assert compress_bits_per_token(tokens, "own_sizes:fastest") == wanted
+    assert compress_bits_per_token(tokens, "own_sizes:whole") == 8
+    assert compress_bits_per_token(tokens * 999, "own_sizes:whole") == 16
+
+
+def test_a_draw_is_measured_by_a_compressor_of_ones_own_under_its_short_name(own, published_graph):
+    size = SampleSize(2, 64, entropy_sequences=0, compressors=("own_sizes:whole", "bz2"))
+    measures = measure_draw(GSSM(published_graph.with_alphas(0.1, 0.1), 0), size)
+    assert list(measures) == ["gzip", "whole", "bz2"]
+    assert measures["whole"] == 8
+
+
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (
+            ["bz2", "bz3"],
+            "study: compressors[1]: unknown compressor, but got 'bz3' (fix: did you mean 'bz2'?)",
+        ),
+        (
+            ["own_size:whole"],
+            "study: compressors[0]: there is no module own_size, but got 'own_size:whole' "
+            "(fix: did you mean 'own_sizes'?)",
+        ),
+        (
+            ["own_sizes:in_bits"],
+            "study: compressors[0]: own_sizes:in_bits must return the compressed size in whole "
+            "bytes, but got 8704.0 (fix: return len(compressed))",
+        ),
+        (
+            ["own_sizes:negative"],
+            "study: compressors[0]: own_sizes:negative must return the compressed size in whole "
+            "bytes, but got -1 (fix: return len(compressed))",
+        ),
+        (
+            ["own_sizes:sure"],
+            "study: compressors[0]: own_sizes:sure must return the compressed size in whole "
+            "bytes, but got True (fix: return len(compressed))",
+        ),
+        (
+            ["own_sizes:text"],
+            "study: compressors[0]: must take bytes, but raised AttributeError: 'bytes' object has "
+            "no attribute 'encode' (own_sizes.py:11), but got 'own_sizes:text' (fix: mend the "
+            "function)",
+        ),
+        (
+            ["own_sizes:whole", "more_sizes:whole"],
+            "study: compressors[1]: its numbers would be called whole, like own_sizes:whole, but "
+            "got 'more_sizes:whole' (fix: give the function another name)",
+        ),
+        (
+            ["own_sizes:loss"],
+            "study: compressors[0]: its numbers would be called loss, like a number of lrray's "
+            "own, but got 'own_sizes:loss' (fix: give the function another name)",
+        ),
+    ],
+)
+def test_a_compressor_that_a_study_cannot_use_is_one_line_before_any_work(own, names, line):
+    with pytest.raises(Problem) as caught:
+        check_compressors(names, list(COMPRESSORS))
+    assert str(caught.value.error("study")) == line
+
+
+def test_compressors_that_can_be_used_pass(own):
+    check_compressors(["zlib", "own_sizes:whole", "own_sizes:fastest", "ppmd"], ALL)
