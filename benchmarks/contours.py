@@ -15,8 +15,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from scipy.optimize import brentq
 
 from lrray.difficulty.level_set import Bounds, LevelSet
-from lrray.studies.samplers import make_sampler
-from lrray.studies.spec import Search
+from lrray.search.samplers import make_sampler
+from lrray.studies.schema import Search
 
 BOUNDS = Bounds((1e-3, 1e-3), (1.0, 1.0))
 SPACE: dict[str, BaseDistribution] = {

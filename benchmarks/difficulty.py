@@ -19,8 +19,8 @@ from benchmarks.table import row, show
 from lrray.config import parse
 from lrray.difficulty.compressors import gzip_difficulty
 from lrray.gssm import GSSM, GraphConfig
-from lrray.studies.difficulty.settings import DifficultyStudy
-from lrray.studies.spec import read_study
+from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.studies.load import read_study
 
 NUM_TURNS = 7
 SEEDS = range(9)

@@ -1,7 +1,7 @@
 """A study's command as a process of its own: how long it takes and how much memory it holds.
 
-``python -m benchmarks.driver FILE BATCH_S STUDY …`` is ``python -m lrray.study STUDY …`` with short
-cells in batches of ``BATCH_S`` seconds, and writes its peak memory in GB to ``FILE``.
+``python -m benchmarks.driver FILE BATCH_S STUDY …`` is ``python -m lrray.study STUDY …`` with
+short cells in batches of ``BATCH_S`` seconds, and writes its peak memory in GB to ``FILE``.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def run_study(
 def main() -> None:
     """The command itself."""
     from benchmarks.memory import peak_gb
-    from lrray.studies import sources
-    from lrray.study import main as study
+    from lrray.cli.study import main as study
+    from lrray.search import queue as sources
 
     memory = Path(sys.argv.pop(1))
     sources.BATCH_S = float(sys.argv.pop(1))

@@ -81,7 +81,9 @@ def _help_s() -> float:
     times = []
     for _ in range(5):
         began = time.perf_counter()
-        _python("import sys; sys.argv = ['lrray', '--help']; from lrray.cli import main; main()")
+        _python(
+            "import sys; sys.argv = ['lrray', '--help']; from lrray.cli.app import main; main()"
+        )
         times.append(time.perf_counter() - began)
     return min(times)
 

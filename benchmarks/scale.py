@@ -101,8 +101,8 @@ def run(
 
 def write_ms(run: Path) -> float:
     """Time to make a run's table from its records, per cell."""
-    from lrray.studies.cell_grid import aggregate, cell_table
-    from lrray.studies.folder import RunFolder
+    from lrray.results.folder import RunFolder
+    from lrray.results.tables import aggregate, cell_table
 
     records = list(RunFolder(run).cells())
     began = time.perf_counter()

@@ -8,7 +8,7 @@ that way becomes an :class:`~lrray.errors.LrrayError` of one line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -303,3 +303,15 @@ def _fix(item: Any) -> str:
     if "expected" in context:
         return did_you_mean(str(item["input"]), re.findall(r"'([^']*)'", str(context["expected"])))
     return "give a value of that kind"
+
+
+def numbers_in(
+    data: Mapping[str, Any], joined_by: str = ".", path: str = ""
+) -> Iterator[tuple[str, float]]:
+    """Joined names and values of the numbers; whatever is no number is left out."""
+    for key, value in data.items():
+        name = f"{path}{joined_by}{key}" if path else str(key)
+        if isinstance(value, Mapping):
+            yield from numbers_in(value, joined_by, name)
+        elif isinstance(value, int | float):
+            yield name, value

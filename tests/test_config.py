@@ -12,15 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, StrictBool, model_validator
 
-from lrray.config import (
-    Problem,
-    Settings,
-    apply_overrides,
-    dump_yaml,
-    load_yaml,
-    parse,
-    parse_yaml,
-)
+from lrray.config import Problem, Settings, apply_overrides, dump_yaml, load_yaml, parse, parse_yaml
 from lrray.errors import LrrayError, ManyErrors
 
 

@@ -18,7 +18,7 @@ BOXES = {
     "grid": (510, 60, 170, 74, "grid points", ["one checked study each", "studies/grid.py"]),
     "runner": (730, 60, 170, 74, "runner", ["cell_grid, difficulty.run", "cells still missing"]),
     "search": (930, 60, 160, 74, "search", ["Optuna and level set", "proposes parameters"]),
-    "tune": (730, 200, 360, 62, "Ray Tune", ["places trials on the nodes; studies/engine.py, sources.py"]),
+    "tune": (730, 200, 360, 62, "Ray Tune", ["places trials on the nodes; execution/tune.py, sources.py"]),
     "worker": (430, 200, 250, 62, "worker", ["attempts, limits, curves; worker.py"]),
     "cell": (30, 200, 350, 62, "run_cell(settings, context)", ["of the kind: difficulty, train, twohop, function"]),
     "gssm": (30, 345, 190, 84, "gssm", ["kernels from a seed", "sample: seeded streams", "nll: exact likelihood"]),

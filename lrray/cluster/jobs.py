@@ -109,7 +109,7 @@ def shipped_name(name: str, file: Path, folder: Path) -> str:
     Raises:
         LrrayError: its file lies outside the folder and does not come with lrray.
     """
-    from lrray.studies.locate import shipped_folder
+    from lrray.studies.load import shipped_folder
 
     file = file.resolve()
     if file.is_relative_to(folder):

@@ -5,7 +5,7 @@ A kind of study brings its part as a module of this package with two functions::
     def answer(run: Run) -> str: ...                # one sentence, with numbers
     def sections(run: Run) -> list[Section]: ...
 
-and its line in :mod:`lrray.reports.report`. Kinds without one get :mod:`lrray.reports.grid`.
+and its line in :mod:`lrray.reports.report`. Kinds without one get :mod:`lrray.reports.grid.report`.
 """
 
 from __future__ import annotations

@@ -12,19 +12,19 @@ from typing import Any
 import jinja2
 
 from lrray.reports.content import Picture, Row, Section, Table
-from lrray.reports.run import Run
 from lrray.reports.style import DPI, save
 from lrray.reports.tables import cell_text, is_numeric, to_csv, to_latex
+from lrray.results.folder import RunFolder
+from lrray.results.run import Run
 from lrray.statistics import Summary
-from lrray.studies.folder import RunFolder
-from lrray.studies.progress import duration
+from lrray.text import duration
 
 _MODULES = {
-    "difficulty": "lrray.reports.difficulty",
-    "train": "lrray.reports.train",
-    "twohop": "lrray.reports.twohop",
+    "difficulty": "lrray.reports.difficulty.report",
+    "train": "lrray.reports.train.report",
+    "twohop": "lrray.reports.twohop.report",
 }
-"""Kind -> the module that describes its results; all others: :mod:`lrray.reports.grid`."""
+"""Kind -> the module that describes its results; all others: :mod:`lrray.reports.grid.report`."""
 
 _OPEN_ROWS = 40
 """A longer table is folded in the page."""
@@ -55,7 +55,7 @@ def _write(run: Run, answer: str, sections: list[Section]) -> list[Path]:
 
 def _content(path: Path) -> tuple[Run, str, list[Section]]:
     run = Run(path)
-    module = import_module(_MODULES.get(run.kind, "lrray.reports.grid"))
+    module = import_module(_MODULES.get(run.kind, "lrray.reports.grid.report"))
     return run, module.answer(run), [*module.sections(run), *_failures(run)]
 
 

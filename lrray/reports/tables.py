@@ -8,8 +8,8 @@ import math
 from typing import Any
 
 from lrray.reports.content import Row, Table
-from lrray.reports.numbers import plain, rounded
 from lrray.statistics import Summary
+from lrray.text import plain, rounded
 
 _LATEX = str.maketrans(
     {

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from lrray.config import parse, set_key
 from lrray.errors import LrrayError, did_you_mean
-from lrray.studies.identity import axes_text
-from lrray.studies.spec import StudyBase
+from lrray.studies.axes import axes_text
+from lrray.studies.schema import StudyBase
 
 Point = dict[str, Any]
 Study = TypeVar("Study", bound=StudyBase)

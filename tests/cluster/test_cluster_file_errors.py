@@ -97,7 +97,7 @@ def test_head_without_ssh_is_named_with_its_port(file, tmp_path, monkeypatch):
 def lrray(cwd, *words):
     """The real command, in a folder."""
     return subprocess.run(
-        [sys.executable, "-c", "from lrray.cli import main; main()", *map(str, words)],
+        [sys.executable, "-c", "from lrray.cli.app import main; main()", *map(str, words)],
         cwd=cwd, env=environment(), capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lrray.cluster.jobs import surroundings
-from lrray.studies.engine import GRACE_S
+from lrray.execution.tune import GRACE_S
 
 
 def test_a_job_that_is_to_stop_has_time_for_its_checkpoints():

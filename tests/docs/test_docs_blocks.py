@@ -13,13 +13,12 @@ import pytest
 from typer import BadParameter
 from typer.main import get_command
 
-from lrray.cli import app
+from lrray.cli.app import app
 from lrray.config import dump_yaml, load_yaml, parse_yaml
 from lrray.errors import LrrayError
 from lrray.studies.grid import expand
-from lrray.studies.kinds import known_kinds, load_kind
-from lrray.studies.locate import list_studies
-from lrray.studies.spec import read_study, study_kind
+from lrray.studies.kind import known_kinds, load_kind
+from lrray.studies.load import list_studies, read_study, study_kind
 from lrray.twohop.facts import load_facts
 from tests.docs.blocks import ROOT, Block, blocks, inline_commands, pages
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-MAIN = "from lrray.cli import main; main()"
+MAIN = "from lrray.cli.app import main; main()"
 
 
 @contextmanager

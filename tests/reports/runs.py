@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lrray.config import dump_yaml
-from lrray.studies.folder import RunFolder
-from lrray.studies.identity import Cell, digest
-from lrray.studies.provenance import provenance
+from lrray.results.folder import RunFolder
+from lrray.results.provenance import provenance
+from lrray.studies.cell import Cell, digest
 
 STUDY = {
     "kind": "function",

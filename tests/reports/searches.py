@@ -4,17 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from lrray.config import dump_yaml
-from lrray.studies.attempts import Limits
-from lrray.studies.difficulty.settings import DifficultyStudy
-from lrray.studies.folder import RunFolder
+from lrray.execution.attempts import Limits
+from lrray.execution.worker import run_durably
+from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.results.folder import RunFolder
+from lrray.search.journal import open_arm, open_journal
+from lrray.search.queue import SearchedCells
+from lrray.search.samplers import make_sampler
+from lrray.studies.cell import Cell
 from lrray.studies.grid import expand
-from lrray.studies.identity import Cell
-from lrray.studies.kinds import load_runner
-from lrray.studies.samplers import make_sampler
-from lrray.studies.search import open_arm, open_journal
-from lrray.studies.sources import SearchedCells
-from lrray.studies.spec import read_study
-from lrray.studies.worker import run_durably
+from lrray.studies.kind import load_runner
+from lrray.studies.load import read_study
 
 SMALL = [
     "seeds=2", "sequences_per_seed=1", "seq_len=256", "entropy_sequences=0", "target.value=0.85",

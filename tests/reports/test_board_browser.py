@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from lrray.reports.report import write_report
-from lrray.studies.lock import FolderLock
+from lrray.results.lock import FolderLock
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,13 @@ import pytest
 from runs import cell_of, fill, fill_many, new_run
 
 from lrray.errors import LrrayError
-from lrray.reports.board.curves import Curves, thin
+from lrray.reports.board.curves import Curves
 from lrray.reports.board.index import CellIndex, Query
 from lrray.reports.board.live import LiveRun
 from lrray.reports.board.run_page import track
-from lrray.reports.run import Run, find_runs, newest_runs
-from lrray.studies.lock import FolderLock
+from lrray.results.curves import thin
+from lrray.results.lock import FolderLock
+from lrray.results.run import Run, find_runs, newest_runs
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import pytest
 from searches import SMALL, grid_of_cells, search
 from typer.testing import CliRunner
 
-from lrray.cli import app
+from lrray.cli.app import app
 from lrray.errors import LrrayError
-from lrray.reports.compare import _errors_at, compare
-from lrray.reports.compare_files import _over_seconds
-from lrray.reports.contour_error import checkpoints, contour_of, distance
-from lrray.reports.traces import ALPHAS, _axes, _contour_task, read_traces
+from lrray.reports.compare.comparison import _errors_at, compare
+from lrray.reports.compare.contour_error import checkpoints, contour_of, distance
+from lrray.reports.compare.output import _over_seconds
+from lrray.reports.compare.traces import ALPHAS, _axes, _contour_task, read_traces
 from lrray.statistics import paired_difference
-from lrray.studies.wandb_files import find_runs, read_run
+from lrray.tracking.wandb_files import find_runs, read_run
 
 NUM_TRIALS = 12
 
@@ -39,7 +39,7 @@ def agent_runs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("agent")
     # One process for all three: each would spend its time on imports.
     program = (
-        "from lrray.studies.sweep_agent import evaluate\n"
+        "from lrray.sweeps.agent import evaluate\n"
         "for alpha_X in (0.01, 0.1, 0.5):\n"
         f"    evaluate('difficulty_single', {SMALL} + [f'alpha_X={{alpha_X}}', 'alpha_Z=0.1'])"
     )

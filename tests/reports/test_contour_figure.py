@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from lrray.reports.difficulty import sections
-from lrray.reports.run import Run
+from lrray.reports.difficulty.report import sections
+from lrray.results.run import Run
 from tests.reports.runs import new_run
 
 SIZE = 61

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from board_process import MAIN
 
-from lrray.reports.difficulty import answer, sections
+from lrray.reports.difficulty.report import answer, sections
 from lrray.reports.report import write_report
-from lrray.reports.run import Run
+from lrray.results.run import Run
 
 SMALL = (
     "seeds=3", "search.num_trials=5", "pairs.num_seeds=4", "pairs.max_rounds=1", "seq_len=256",

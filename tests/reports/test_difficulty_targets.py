@@ -11,22 +11,22 @@ from rich.console import Console
 
 from lrray.config import dump_yaml, load_yaml, parse
 from lrray.errors import LrrayError
-from lrray.reports.difficulty import answer, sections
-from lrray.reports.run import Run
-from lrray.studies.attempts import Limits
-from lrray.studies.difficulty.results import write
-from lrray.studies.difficulty.run import PointRun
-from lrray.studies.difficulty.settings import DifficultyStudy
-from lrray.studies.difficulty.show import show
-from lrray.studies.folder import RunFolder
+from lrray.execution.attempts import Limits
+from lrray.execution.worker import run_durably
+from lrray.kinds.difficulty.results import write
+from lrray.kinds.difficulty.run import PointRun
+from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.kinds.difficulty.show import show
+from lrray.kinds.train.kind import Study
+from lrray.reports.difficulty.report import answer, sections
+from lrray.results.folder import RunFolder
+from lrray.results.run import Run
+from lrray.runs.progress import Progress
+from lrray.search.journal import open_journal
 from lrray.studies.grid import GridPoint, expand
-from lrray.studies.progress import Progress
-from lrray.studies.search import open_journal
-from lrray.studies.training import Study
-from lrray.studies.worker import run_durably
+from tests.kinds.test_training_kind import TINY
 from tests.studies.driven import drive
 from tests.studies.small_study import STUDY
-from tests.studies.test_training_kind import TINY
 
 
 def run_points(

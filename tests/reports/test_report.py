@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from runs import cell_of, fill, finish, loss_of, new_run
 
-from lrray.reports.groups import groups_of, mean_curve, metrics_of
-from lrray.reports.numbers import in_words, measured, with_error
 from lrray.reports.report import is_cheap, write_page, write_report
-from lrray.reports.run import Run
 from lrray.reports.tables import latex_text
+from lrray.results.groups import groups_of, mean_curve, metrics_of
+from lrray.results.run import Run
 from lrray.statistics import summarize
-from lrray.studies.identity import Cell
+from lrray.studies.cell import Cell
+from lrray.text import in_words, measured, with_error
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lrray.reports import train
 from lrray.reports.content import Section
-from lrray.reports.groups import groups_of
 from lrray.reports.report import write_report
-from lrray.reports.run import Run
 from lrray.reports.style import COLORS
-from lrray.reports.train_figures import excess_figure, settings_of
+from lrray.reports.train import report as train
+from lrray.reports.train.figures import excess_figure, settings_of
+from lrray.results.folder import RunFolder
+from lrray.results.groups import groups_of
+from lrray.results.run import Run
 from lrray.statistics import holm, paired_difference
-from lrray.studies.folder import RunFolder
-from lrray.studies.identity import Cell
+from lrray.studies.cell import Cell
 from tests.reports.runs import new_run
 
 SIZES = {"num_parameters": 100, "num_non_embedding_parameters": 60, "flops_per_token": 700}

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from lrray.reports.content import Picture
-from lrray.reports.run import Run
 from lrray.reports.style import COLORS
-from lrray.reports.twohop import sections
-from lrray.reports.twohop_numbers import adjusted_p_values, cells_of
+from lrray.reports.twohop.numbers import adjusted_p_values, cells_of
+from lrray.reports.twohop.report import sections
+from lrray.results.run import Run
 from lrray.statistics import summarize
 from tests.reports.twohop_runs import CATEGORIES, EPOCHS, twohop_run
 

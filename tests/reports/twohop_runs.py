@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lrray.reports.run import Run
-from lrray.studies.identity import Cell
+from lrray.results.run import Run
+from lrray.studies.cell import Cell
 from tests.reports.runs import new_run
 
 EPOCHS = 20

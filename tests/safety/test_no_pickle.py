@@ -16,7 +16,7 @@ import torch
 import lrray
 from lrray.errors import LrrayError
 from lrray.gssm import GSSM
-from lrray.studies.search import open_journal
+from lrray.search.journal import open_journal
 from lrray.training.checkpoint import load_checkpoint
 from lrray.training.heldout import make_heldout
 from tests.reports.runs import cell_of, new_run

@@ -12,10 +12,10 @@ import pytest
 from lrray.config import dump_yaml
 from lrray.errors import LrrayError
 from lrray.reports.report import write_report
-from lrray.reports.run import Run
-from lrray.studies.folder import RunFolder
-from lrray.studies.identity import digest
-from lrray.studies.locate import find_study
+from lrray.results.folder import RunFolder
+from lrray.results.run import Run
+from lrray.studies.cell import digest
+from lrray.studies.load import find_study
 from tests.reports.runs import STUDY, cell_of, fill, finish, new_run
 from tests.studies.small_study import STUDY as SMALL
 from tests.studies.small_study import environment
@@ -31,7 +31,7 @@ TAGS = {
 
 def lrray(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it in ``folder``."""
-    command = [sys.executable, "-c", "from lrray.cli import main; main()", *words]
+    command = [sys.executable, "-c", "from lrray.cli.app import main; main()", *words]
     return subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=120
     )

@@ -1,6 +1,6 @@
 """What a storage holds."""
 
-from lrray.studies.storage import open_store
+from lrray.storage.objects import open_store
 
 
 def snapshots(place):

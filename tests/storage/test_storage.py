@@ -8,12 +8,13 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrray.config import Settings, parse
-from lrray.errors import LrrayError
-from lrray.studies.courier import in_storage, newest_run
-from lrray.studies.folder import RunFolder
-from lrray.studies.snapshot import Snapshot
-from lrray.studies.storage import StorageAddress, StorageError, Store, open_store
-from lrray.studies.stored import StoredFolder
+from lrray.errors import LrrayError, StorageError
+from lrray.results.folder import RunFolder
+from lrray.storage.checkpoint import Snapshot
+from lrray.storage.folder import StoredFolder
+from lrray.storage.objects import Store, open_store
+from lrray.storage.sync import in_storage, newest_run
+from lrray.studies.schema import StorageAddress
 
 
 @pytest.fixture(params=["s3", "path"])

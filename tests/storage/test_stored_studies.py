@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from lrray.studies.folder import RunFolder
-from lrray.studies.storage import open_store
+from lrray.results.folder import RunFolder
+from lrray.storage.objects import open_store
 from tests.faults import driver
 from tests.faults.cluster import ClusterProcess
 from tests.faults.driver import (

@@ -10,11 +10,11 @@ import psutil
 import pytest
 import yaml
 
-from lrray.studies.folder import RunFolder
-from lrray.studies.storage import open_store
+from lrray.results.folder import RunFolder
+from lrray.storage.objects import open_store
 from tests.faults.driver import PATIENCE_S, finish, happens, kill, only_run, start, wait_for
+from tests.kinds.test_training_kind import PAIRS, TINY
 from tests.storage.contents import snapshots
-from tests.studies.test_training_kind import PAIRS, TINY
 
 pytestmark = pytest.mark.slow
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lrray.studies import courier
-from lrray.studies.computing import StopFlag
-from lrray.studies.identity import Cell
-from lrray.studies.storage import StorageError, Store
-from lrray.studies.stored import StoredFolder
+from lrray.errors import StorageError
+from lrray.execution.stopping import StopFlag
+from lrray.storage import sync as courier
+from lrray.storage.folder import StoredFolder
+from lrray.storage.objects import Store
+from lrray.studies.cell import Cell
 
 CELL = Cell("train", {"seed": 0}, {"seed": 0}, "c0de")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import DiskFullError
-from lrray.studies.identity import Cell
-from lrray.studies.kinds import CellContext
+from lrray.studies.cell import Cell
+from lrray.studies.kind import CellContext
 
 
 def works() -> dict[str, float]:

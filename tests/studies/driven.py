@@ -9,13 +9,13 @@ from typing import Any
 from ray.tune.search import Searcher
 from rich.console import Console
 
-from lrray.studies.cell_grid import GridRun
-from lrray.studies.folder import RunFolder
-from lrray.studies.function import Study
+from lrray.kinds.function import Study
+from lrray.results.folder import RunFolder
+from lrray.runs.grid import GridRun
+from lrray.runs.progress import Progress
+from lrray.search.queue import CellSource
+from lrray.studies.cell import Cell
 from lrray.studies.grid import expand
-from lrray.studies.identity import Cell
-from lrray.studies.progress import Progress
-from lrray.studies.sources import CellSource
 
 BASE: dict[str, Any] = {
     "kind": "function",

@@ -1,6 +1,6 @@
 """A cell that would mix up its seeds if they shared a checkpoint."""
 
-from lrray.studies.kinds import CellContext
+from lrray.studies.kind import CellContext
 
 
 def remembers(rate: float, seed: int, context: CellContext) -> dict[str, float]:

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from lrray.errors import LrrayError
+from lrray.kinds.function import Study
+from lrray.results.folder import RunFolder
+from lrray.results.tables import aggregate
+from lrray.runs.grid import plan
+from lrray.runs.show import show
 from lrray.statistics import summarize
-from lrray.studies.cell_grid import aggregate, plan, show
-from lrray.studies.folder import RunFolder
-from lrray.studies.function import Study
+from lrray.studies.cell import make_cell
 from lrray.studies.grid import axis_values, expand
-from lrray.studies.grid_cells import make_cell
-from lrray.studies.spec import read_study
+from lrray.studies.load import read_study
 
 BASE = {
     "kind": "function",

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from lrray.config import dump_yaml, load_yaml, parse
 from lrray.errors import LrrayError
-from lrray.studies.difficulty.settings import DifficultyStudy
+from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.studies.grid import expand
-from lrray.studies.locate import list_studies, shipped_folder
+from lrray.studies.load import list_studies, read_study, shipped_folder
 from lrray.studies.space import SearchSpace
-from lrray.studies.spec import read_study
 from tests.studies.small_study import STUDY
 
 DIFFICULTY = [name for name in list_studies() if name.startswith("difficulty")]

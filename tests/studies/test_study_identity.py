@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lrray.studies.identity import Cell, code_version, digest
+from lrray.studies.cell import Cell, code_version, digest
 
 CELL = Cell("function", {"rate": 0.1, "model": {"type": "llama", "size": 8}}, {}, code="c0de")
 

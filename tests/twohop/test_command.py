@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from lrray.cli import app
+from lrray.cli.app import app
 from lrray.twohop.build import read_manifest
 
 

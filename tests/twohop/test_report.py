@@ -6,12 +6,12 @@ import json
 import pytest
 
 from lrray.reports.report import write_report
-from lrray.reports.run import Run
-from lrray.reports.twohop import answer, sections
-from lrray.reports.twohop_figures import gaps_figure
-from lrray.reports.twohop_numbers import average_gap, cells_of
-from lrray.studies.folder import RunFolder
-from lrray.studies.identity import Cell
+from lrray.reports.twohop.figures import gaps_figure
+from lrray.reports.twohop.numbers import average_gap, cells_of
+from lrray.reports.twohop.report import answer, sections
+from lrray.results.folder import RunFolder
+from lrray.results.run import Run
+from lrray.studies.cell import Cell
 
 
 def result(gaps, acc_a=1.0, known=(0.9, 0.9), fixed_points=0, chance=0.1):

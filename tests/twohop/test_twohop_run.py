@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lrray.config import dump_yaml
-from lrray.reports.run import Run
+from lrray.results.run import Run
 from lrray.twohop.samples import SampleTable
 from tests.studies.small_study import environment, run
 from tests.twohop.run_experiments import small
@@ -37,7 +37,13 @@ def test_two_workers_give_what_one_gives_and_a_report(tmp_path):
     assert {row["epoch"] for row in texts[0]} == {0, 1, 2, 3}
     assert len(texts[0]) == len(texts[1])
     (two.path / "report.html").unlink()
-    report = [sys.executable, "-c", "from lrray.cli import main; main()", "report", str(two.path)]
+    report = [
+        sys.executable,
+        "-c",
+        "from lrray.cli.app import main; main()",
+        "report",
+        str(two.path),
+    ]
     ended = subprocess.run(report, env=environment(), capture_output=True, text=True, timeout=600)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     page = (two.path / "report.html").read_text()

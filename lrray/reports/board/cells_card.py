@@ -14,8 +14,8 @@ from lrray.errors import LrrayError
 from lrray.reports.board.files import resolve_inside
 from lrray.reports.board.index import Query, Row
 from lrray.reports.board.live import LiveRun
-from lrray.reports.numbers import plain, with_error
-from lrray.reports.run import read_record
+from lrray.results.run import read_record
+from lrray.text import plain, with_error
 
 _STATE_SLOT = """
 <q-td :props="props"><q-badge outline

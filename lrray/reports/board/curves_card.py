@@ -7,7 +7,7 @@ from typing import Any
 from nicegui import ui
 
 from lrray.reports.board.live import LiveRun
-from lrray.reports.groups import by_interest, label
+from lrray.results.groups import by_interest, label
 
 MOST_CURVES = 12
 """Curves drawn at once."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lrray.reports.board.filters import parse_filter
-from lrray.reports.run import Record, Run, read_record
+from lrray.results.run import Record, Run, read_record
 
 Row = dict[str, Any]
 _OWN = ("id", "state", "seconds", "reason")

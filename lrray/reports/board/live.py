@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from lrray.reports.board.curves import Curves
 from lrray.reports.board.index import CellIndex
-from lrray.reports.run import Run
+from lrray.results.run import Run
 
 REFRESH_S = 2.0
 """Seconds between two looks of a page at its run."""

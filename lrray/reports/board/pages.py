@@ -14,7 +14,7 @@ from lrray.reports.board.files import served_file
 from lrray.reports.board.frame import page_bar
 from lrray.reports.board.live import LiveRun
 from lrray.reports.board.run_page import show_run
-from lrray.reports.run import Run, find_runs
+from lrray.results.run import Run, find_runs
 
 SHOWN_RUNS = 500
 """Runs that the list shows, the newest ones."""

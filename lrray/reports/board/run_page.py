@@ -15,8 +15,8 @@ from lrray.reports.board.curves_card import CurvesCard
 from lrray.reports.board.files import figures
 from lrray.reports.board.frame import page_bar
 from lrray.reports.board.live import REFRESH_S, LiveRun
-from lrray.studies.folder import STOPPED
-from lrray.studies.identity import axes_text
+from lrray.results.record import STOPPED
+from lrray.studies.axes import axes_text
 
 _TABLES = ("report.html", "cells.csv", "trials.csv", "pairs.yaml", "summary.json")
 

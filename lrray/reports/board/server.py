@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lrray.errors import LrrayError
-from lrray.reports.run import find_runs
+from lrray.results.run import find_runs
 
 HOST = "127.0.0.1"
 

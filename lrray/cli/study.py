@@ -1,0 +1,119 @@
+"""``python -m lrray.study NAME``: plans, runs and resumes a study.
+
+Only what ``--help`` needs is imported at the top; everything else waits until it is used.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lrray.errors import LrrayError
+
+
+def study(
+    name: Annotated[
+        str | None, typer.Argument(help="A study in studies/ or shipped (see --list), or a file.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[key=value]...", help="Settings to change: target.value=0.8"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("results"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the newest run; start one if there is none.")
+    ] = False,
+    address: Annotated[str, typer.Option(help="Ray cluster: local, auto, or HOST:PORT.")] = "local",
+    storage: Annotated[
+        str | None, typer.Option(help="Where results last: s3://…, gs://… or a path.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: run failed cells again.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what would run, and start nothing.")
+    ] = False,
+    wandb: Annotated[
+        str | None, typer.Option(help="Show every cell as a W&B run: offline or online.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the studies and stop.")] = False,
+) -> None:
+    """Run a study: search, measure, and write tables and figures to results/NAME/RUN.
+
+    Finished work is never lost: after Ctrl-C or a crash, the same command with --resume goes on.
+    """
+    console = Console(highlight=False, markup=False)  # questions and paths may hold brackets
+    if list_:
+        _show_list(console)
+        return
+    if name is None:
+        raise LrrayError("NAME", "name a study", fix="lrray study difficulty, or --list")
+    from lrray.runs.run import Request, _run
+    from lrray.studies.grid import expand
+    from lrray.studies.kind import known_kinds, load_kind
+    from lrray.studies.load import read_study, study_kind
+
+    tracking = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
+    place = [] if storage is None else [f"storage={storage}"]
+    words = [*(overrides or []), *tracking, *place]
+    data, path = read_study(name, words)
+    kind = study_kind(data, path, known_kinds())
+    module = load_kind(kind)
+    points = expand(data, module.Study, str(path))
+    if hasattr(module, "check"):
+        module.check([point.study for point in points], str(path), out / path.stem / "data")
+    request = Request(
+        given=[name, *words],
+        name=path.stem,
+        kind=kind,
+        grid=data.get("grid"),
+        points=points,
+        out=out,
+        resume=resume,
+        retry_failed=retry_failed,
+        address=address,
+    )
+    if plan:
+        from lrray.results.folder import latest_run
+        from lrray.runs.plan import show_plan
+
+        show_plan(kind, points, latest_run(out, path.stem), console)
+        return
+    raise typer.Exit(_run(request, console))
+
+
+def _show_list(console: Console) -> None:
+    from rich.table import Table
+
+    from lrray.config import load_yaml
+    from lrray.studies.load import list_studies
+
+    table = Table("study", "kind", "question", box=None)
+    for name, path in list_studies().items():
+        data = load_yaml(path)
+        table.add_row(name, str(data.get("kind", "")), str(data.get("question", "")))
+    console.print(table)
+
+
+def run_app(app: Any) -> None:
+    """Runs a typer app; an :class:`LrrayError` becomes its line on stderr and exit code 2."""
+    try:
+        app()
+    except LrrayError as error:
+        Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+def main() -> None:
+    """Entry of ``python -m lrray.study``."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(study)
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()

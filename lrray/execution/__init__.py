@@ -1,0 +1,1 @@
+"""Where cells run: Ray, its trials and what wraps a cell inside one."""

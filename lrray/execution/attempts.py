@@ -1,0 +1,137 @@
+"""How often a cell may fail and has failed, kept in a file that outlives its workers."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from lrray.errors import LrrayError, is_full_disk
+from lrray.files import files_below
+from lrray.results.folder import RunFolder
+from lrray.studies.cell import digest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a cell may take and how often it may fail."""
+
+    max_failures: int = 1
+    """Times a cell that raised is tried again."""
+    max_deaths: int = 3
+    """Times a cell whose worker died (memory, lost node, time limit) is tried again; a lost worker
+    that left a newer checkpoint than it found counts from one anew."""
+    time_limit_s: float | None = None
+    memory_gb: float | None = None
+    driver: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Names the driver: a cell is not to blame for a worker that ended with its driver."""
+
+
+@dataclass
+class Attempts:
+    """How often a cell was tried; kept in a file while it is unfinished."""
+
+    folder: RunFolder
+    cell_id: str
+    driver: str
+    failures: int = 0
+    deaths: int = 0
+    running: bool = False
+    last_reason: str = ""
+    begun_with: str = ""
+    """Tells the checkpoint that the attempt began with from a later one."""
+    begun_at: float = 0.0
+    seconds: float = 0.0
+    """Work of the attempts that have ended; of lost ones, what their checkpoints kept."""
+
+    @classmethod
+    def read(cls, folder: RunFolder, cell_id: str, driver: str) -> Attempts:
+        """What earlier workers noted; one that did not live to say how it ended was lost."""
+        attempts = cls.noted(folder, cell_id, driver)
+        if attempts.running:
+            attempts._end(attempts._kept_until())
+            if attempts.driver == driver:
+                attempts.lost()
+        attempts.driver = driver
+        return attempts
+
+    @classmethod
+    def noted(cls, folder: RunFolder, cell_id: str, driver: str) -> Attempts:
+        """The notes as they are: the attempt may go on."""
+        try:
+            noted = json.loads((folder.path / "attempts" / f"{cell_id}.json").read_text())
+            return cls(folder, cell_id, **noted)
+        except (OSError, ValueError, TypeError):
+            return cls(folder, cell_id, driver)
+
+    def begin(self) -> None:
+        """Notes that an attempt begins."""
+        self.running, self.begun_with, self.begun_at = True, self.checkpoint(), time.time()
+        self.write()
+
+    def spent_s(self) -> float:
+        """Seconds of work on the cell, over all attempts."""
+        return self.seconds + (max(0.0, time.time() - self.begun_at) if self.running else 0.0)
+
+    def _end(self, at: float) -> None:
+        if self.running:
+            self.seconds += max(0.0, at - self.begun_at)
+        self.running = False
+
+    @property
+    def _place(self) -> Path:
+        return self.folder.path / "checkpoints" / self.cell_id
+
+    def _kept_until(self) -> float:
+        """When the cell's newest checkpoint file was written."""
+        newest = 0.0
+        for path in files_below(self._place):
+            with suppress(FileNotFoundError):
+                newest = max(newest, path.stat().st_mtime)
+        return newest
+
+    def checkpoint(self) -> str:
+        """A digest of the names of the cell's checkpoint files."""
+        names = [str(path.relative_to(self._place)) for path in files_below(self._place)]
+        return digest(sorted(name for name in names if "/." not in f"/{name}"))  # none half written
+
+    def lost(self) -> None:
+        """Notes that the worker died; not held against a cell that got on."""
+        if self.begun_with != self.checkpoint():
+            self.deaths = 0  # it got on: a machine that came and went, not a doomed cell
+        self.died("its worker died")
+
+    def died(self, reason: str) -> None:
+        """Notes that the cell took its worker down."""
+        self._end(time.time())
+        self.deaths, self.last_reason = self.deaths + 1, reason
+        self.write()
+
+    def stopped(self) -> None:
+        """Notes that the study was stopped, which is nobody's fault."""
+        self._end(time.time())
+        self.write()
+
+    def disturbed(self, error: Exception) -> None:
+        """Notes that a full disk ended the attempt; while a storage is away, nothing is noted."""
+        if is_full_disk(error):
+            with suppress(OSError, LrrayError):  # a note needs room as well
+                self.stopped()
+
+    def failed(self) -> None:
+        """Notes that the cell raised."""
+        self._end(time.time())
+        self.failures += 1
+        self.write()
+
+    def write(self) -> None:
+        """Keeps the notes for the next worker."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)[2:]}
+        self.folder.write_text(f"attempts/{self.cell_id}.json", json.dumps(content))
+
+    def forget(self) -> None:
+        """Drops the notes of a cell whose outcome is kept."""
+        self.folder.remove(f"attempts/{self.cell_id}.json")

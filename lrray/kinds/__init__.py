@@ -1,0 +1,1 @@
+"""The kinds of study: what one cell of each computes, and how its settings are checked."""

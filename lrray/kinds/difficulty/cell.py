@@ -1,0 +1,86 @@
+"""The cell of a difficulty study: one graph with its alphas, measured over some kernel draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lrray.config import parse
+from lrray.difficulty.estimate import SampleSize, estimate
+from lrray.errors import LrrayError
+from lrray.gssm import GraphConfig
+from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.search.objective import OBJECTIVE, Objective
+from lrray.studies.cell import Cell, code_version
+from lrray.studies.kind import CellContext
+
+CODE = ("lrray.gssm", "lrray.difficulty.compressors", "lrray.difficulty.estimate")
+"""What a cell's result depends on."""
+
+
+def make_cell(
+    graph: GraphConfig,
+    alphas: Sequence[float],
+    seeds: Sequence[int],
+    size: SampleSize,
+    point: Mapping[str, Any] | None = None,
+) -> Cell:
+    """The cell that measures ``graph`` at (alpha_X, alpha_Z) on kernel draws ``seeds``.
+
+    ``point`` holds the axes of the grid point that asked for it.
+    """
+    alpha_X, alpha_Z = float(alphas[0]), float(alphas[1])
+    return Cell(
+        kind="difficulty",
+        settings={
+            "graph": graph.with_alphas(alpha_X, alpha_Z).to_dict(),
+            "seeds": list(seeds),
+            "size": {**asdict(size), "compressors": list(size.compressors)},
+        },
+        axes={**(point or {}), "alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
+        code=code_version(*CODE),
+    )
+
+
+def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
+    """Measures one cell; the result is :meth:`lrray.difficulty.estimate.Estimate.to_dict`."""
+    graph = parse(GraphConfig, settings["graph"], "graph")
+    size = SampleSize(**{**settings["size"], "compressors": tuple(settings["size"]["compressors"])})
+    return estimate(graph, settings["seeds"], size).to_dict()
+
+
+def objective(study: DifficultyStudy) -> Objective:
+    """The distance of the difficulty at (alpha_X, alpha_Z) from the target.
+
+    Raises:
+        LrrayError: the study holds several searches, one per seed.
+    """
+    if len(study.searches) > 1:
+        raise LrrayError(
+            "seeds", f"ask for {len(study.searches)} searches, one per seed; here it takes one",
+            fix=f"seeds=[{study.seed_list[0]}]",
+        )  # fmt: skip
+    return objective_of(study, next(iter(study.searches.values())), {})
+
+
+def objective_of(
+    study: DifficultyStudy, seeds: Sequence[int], axes: Mapping[str, Any]
+) -> Objective:
+    """The same over some of the study's seeds; its cells carry the axes of their grid point."""
+    metric, target = study.target.metric, study.target.value
+
+    def cell(parameters: Mapping[str, Any]) -> Cell:
+        alphas = [parameters[key] for key in ALPHAS]
+        return make_cell(study.graph, alphas, seeds, study.size(), axes)
+
+    def score(result: Mapping[str, Any]) -> dict[str, float]:
+        numbers = {
+            "difficulty": result[metric],
+            "difficulty_se": result[f"{metric}_se"],
+            OBJECTIVE: abs(result[metric] - target),
+            **{k: v for k, v in result.items() if isinstance(v, int | float)},
+        }
+        return {key: float(value) for key, value in numbers.items() if value is not None}
+
+    return Objective(OBJECTIVE, "minimize", cell, score)

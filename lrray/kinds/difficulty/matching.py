@@ -1,0 +1,236 @@
+"""Matched pairs: points on the contour, measured again on fresh draws and moved until they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrray.difficulty.level_set import Contour, LevelSet
+from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.statistics import summarize
+
+FRESH_START = 1_000_000
+"""Index of the first fresh sequence where a seed's own graph is measured again."""
+
+NUM_TRIES = 12
+"""Alphas tried around the contour for each seed's own graph: near-by alphas draw other kernels."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A measurement to make: alphas, kernel draws, and where in the stream to begin."""
+
+    alphas: tuple[float, float]
+    seeds: tuple[int, ...]
+    start: int = 0
+
+
+Measured = dict[str, NDArray[np.float64]]
+"""Measure name -> ``[seeds]``."""
+Matching = Generator[list[Request], list[Measured], None]
+"""Yields what to measure next and is sent the results, in the same order."""
+
+
+@dataclass
+class Pair:
+    """One matched (alpha_X, alpha_Z) and how it was checked."""
+
+    name: str
+    alphas: tuple[float, float]
+    axis: int
+    """Which alpha is moved onto the contour; the other one stays."""
+    seed: int | None = None
+    """The kernel draw it belongs to, or None where it matches the mean over draws."""
+    measured: Measured = field(default_factory=dict, repr=False)
+    rounds: int = 0
+
+    def value(self, metric: str) -> float:
+        """Mean of the last measurement."""
+        return float(self.measured[metric].mean())
+
+    def standard_error(self, metric: str) -> float:
+        """Standard error over seeds; NaN for a single draw."""
+        return summarize(self.measured[metric]).standard_error
+
+    def within(self, study: DifficultyStudy) -> bool:
+        """Whether the last measurement meets the target."""
+        miss = abs(self.value(study.target.metric) - study.target.value)
+        error = self.standard_error(study.target.metric)
+        return miss <= study.target.tolerance and not error > study.target.tolerance
+
+    def to_dict(self, study: DifficultyStudy) -> dict[str, Any]:
+        """Plain data for ``pairs.yaml`` and ``summary.json``."""
+        metric = study.target.metric
+        row: dict[str, Any] = {
+            "name": self.name, "alpha_X": self.alphas[0], "alpha_Z": self.alphas[1],
+            "seed": self.seed, "difficulty": self.value(metric),
+            "difficulty_se": _none_if_nan(self.standard_error(metric)),
+        }  # fmt: skip
+        for name in self.measured:
+            row[name] = self.value(name)
+            row[f"{name}_se"] = _none_if_nan(self.standard_error(name))
+        row["num_seeds"] = len(self.measured[metric])
+        row["within_tolerance"] = self.within(study)
+        return row
+
+
+def _none_if_nan(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def propose(level_set: LevelSet, along: int, seed: int | None) -> list[Pair]:
+    """Pairs where the contour says they lie: its two ends, and ``along`` points between."""
+    contours = level_set.contours()
+    if not contours:
+        return []
+    points = np.vstack([piece.points for piece in contours])
+    low = np.array(level_set.bounds.low)
+    pairs = []
+    for name, axis in (("easy_to_infer", 0), ("easy_to_predict", 1)):
+        end = points[np.lexsort((points[:, 1 - axis], points[:, axis]))[0]]
+        at_edge = end[axis] <= low[axis] * 1.01
+        if at_edge:
+            end = end.copy()
+            end[axis] = low[axis]
+        # Along the edge the other alpha is moved; at a turning point the contour runs that way.
+        pairs.append(_solved(name, level_set, end, 1 - axis if at_edge else axis, seed))
+    for i, point in enumerate(_between(contours[0], along)):
+        pairs.append(
+            _solved(f"between_{i + 1}", level_set, point, _steepest(level_set, point), seed)
+        )
+    return pairs
+
+
+def _solved(
+    name: str, level_set: LevelSet, point: NDArray[np.float64], axis: int, seed: int | None
+) -> Pair:
+    solved = level_set.solve(point, axis)
+    at = point if solved is None else solved
+    return Pair(name, (float(at[0]), float(at[1])), axis, seed)
+
+
+def _between(contour: Contour, along: int) -> list[NDArray[np.float64]]:
+    logs = np.log(contour.points)
+    length = np.append(0, np.cumsum(np.linalg.norm(np.diff(logs, axis=0), axis=1)))
+    at = np.linspace(0, length[-1], along + 2)[1:-1]
+    return [np.exp([np.interp(s, length, logs[:, axis]) for axis in range(2)]) for s in at]
+
+
+def _steepest(level_set: LevelSet, point: NDArray[np.float64]) -> int:
+    slopes = []
+    for axis in range(2):
+        factor = np.where(np.arange(2) == axis, 1.05, 1.0)
+        mean, _ = level_set.posterior(np.stack([point * factor, point / factor]))
+        slopes.append(abs(mean[0] - mean[1]))
+    return int(np.argmax(slopes))
+
+
+class Evidence:
+    """Measurements of one search, to which those of its pairs are added."""
+
+    def __init__(
+        self,
+        level_set: LevelSet,
+        points: NDArray[np.float64],
+        values: NDArray[np.float64],
+        errors: NDArray[np.float64],
+    ) -> None:
+        self.level_set = level_set
+        self._points, self._values, self._errors = points, values, errors
+
+    def add(self, pair: Pair, metric: str) -> None:
+        """Adds a pair's last measurement and fits anew."""
+        self._points = np.vstack([self._points, pair.alphas])
+        self._values = np.append(self._values, pair.value(metric))
+        self._errors = np.append(self._errors, pair.standard_error(metric))
+        self.fit()
+
+    def fit(self) -> None:
+        """Conditions the level set on everything measured."""
+        self.level_set.fit(self._points, self._values, self._errors)
+
+
+def match_mean(pairs: list[Pair], evidence: Evidence, study: DifficultyStudy) -> Matching:
+    """Measures pairs on fresh seeds; moves those that miss and measures them on others.
+
+    The first fresh measurement only corrects the place: the one reported is always made on seeds
+    that had no part in choosing it.
+    """
+    used = set(study.seed_list)
+    fresh = (seed for seed in count() if seed not in used)
+    blocks = [
+        tuple(islice(fresh, study.pairs.num_seeds)) for _ in range(study.pairs.max_rounds + 1)
+    ]
+    open_pairs = list(pairs)
+    for block in blocks:
+        if not open_pairs:
+            return
+        results = yield [Request(pair.alphas, block) for pair in open_pairs]
+        for pair, result in zip(open_pairs, results, strict=True):
+            pair.measured, pair.rounds = result, pair.rounds + 1
+        open_pairs = [pair for pair in open_pairs if pair.rounds == 1 or not pair.within(study)]
+        if block is blocks[-1]:
+            return
+        for pair in open_pairs:
+            evidence.add(pair, study.target.metric)
+        for pair in open_pairs:
+            _move(pair, evidence.level_set)
+
+
+def _move(pair: Pair, level_set: LevelSet) -> None:
+    solved = level_set.solve(np.array(pair.alphas), pair.axis)
+    if solved is not None:
+        pair.alphas = (float(solved[0]), float(solved[1]))
+
+
+def match_seed(pairs: list[Pair], study: DifficultyStudy) -> Matching:
+    """Finds, for one seed's own graph, alphas near each pair whose kernels meet the target.
+
+    A seed's difficulty jumps between neighbouring alphas, because the same seed draws other
+    kernels there. So several alphas around the contour are tried, and the closest one is measured
+    again on fresh sequences of the same graph.
+    """
+    for round_ in range(study.pairs.max_rounds):
+        wanting = [pair for pair in pairs if not pair.measured or not pair.within(study)]
+        if not wanting:
+            return
+        tries = [_around(pair, round_, study) for pair in wanting]
+        answers = yield [
+            Request(alphas, (_seed(pair),), start=FRESH_START)
+            for pair, places in zip(wanting, tries, strict=True)
+            for alphas in places
+        ]
+        results = iter(answers)
+        for pair, places in zip(wanting, tries, strict=True):
+            misses = [
+                abs(float(next(results)[study.target.metric].mean()) - study.target.value)
+                for _ in places
+            ]
+            pair.alphas = places[int(np.argmin(misses))]
+        checks = yield [Request(pair.alphas, (_seed(pair),), 2 * FRESH_START) for pair in wanting]
+        for pair, result in zip(wanting, checks, strict=True):
+            pair.measured, pair.rounds = result, round_ + 1
+
+
+def _seed(pair: Pair) -> int:
+    assert pair.seed is not None
+    return pair.seed
+
+
+def _around(pair: Pair, round_: int, study: DifficultyStudy) -> list[tuple[float, float]]:
+    """Places spread evenly around a pair along its axis, other ones in every round."""
+    reach = 0.05 * (round_ + 1)
+    offsets = np.linspace(-reach, reach, NUM_TRIES + round_) * (1 + 0.01 * round_)
+    places = []
+    for offset in offsets:
+        alphas = list(pair.alphas)
+        axis = pair.axis
+        moved = alphas[axis] * np.exp(offset)
+        alphas[axis] = float(np.clip(moved, study.bounds.low[axis], study.bounds.high[axis]))
+        places.append((alphas[0], alphas[1]))
+    return places

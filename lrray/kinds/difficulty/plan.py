@@ -1,0 +1,96 @@
+"""What a difficulty study would do and how long that takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lrray.difficulty.estimate import measure_draw
+from lrray.errors import LrrayError
+from lrray.gssm import GSSM
+from lrray.kinds.difficulty.cell import make_cell, objective_of
+from lrray.kinds.difficulty.matching import NUM_TRIES
+from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.results.folder import RunFolder
+from lrray.runs.plan import Plan, num_ended
+from lrray.studies.grid import GridPoint
+
+Record = dict[str, Any]
+"""A finished cell, as the run's folder holds it."""
+
+
+def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
+    """What a run would do: trials, kernel draws, and seconds of one core (one draw is timed)."""
+    trials = done = draws = 0
+    seconds = 0.0
+    records = [] if earlier is None else list(earlier.cells())
+    for point in points:
+        study: DifficultyStudy = point.study
+        own_trials = study.search.num_trials * len(study.searches)
+        own_done = _trials_done(point, earlier)
+        seeds = len(next(iter(study.searches.values())))
+        num_pairs = 2 + study.pairs.along
+        if study.match == "mean":
+            pair_draws = 2 * num_pairs * study.pairs.num_seeds
+        else:
+            pair_draws = (NUM_TRIES + 1) * num_pairs * len(study.searches)
+        left = (own_trials - own_done) * seeds + _pair_draws_left(study, pair_draws, records)
+        seconds += left * _draw_seconds(study) if left else 0.0
+        draws += own_trials * seeds + pair_draws
+        trials, done = trials + own_trials, done + own_done
+    rows = {"grid points": len(points)} if len(points) > 1 else {}
+    rows |= {"trials": trials, "done already": done, "kernel draws in all": draws}
+    return Plan(rows, seconds, "one kernel draw, timed here")
+
+
+def _trials_done(point: GridPoint, earlier: RunFolder | None) -> int:
+    study: DifficultyStudy = point.study
+    cells = {
+        f"{point.label} {name}".strip(): objective_of(study, seeds, point.axes).cell
+        for name, seeds in study.searches.items()
+    }
+    ended = num_ended(earlier, cells)
+    return sum(min(study.search.num_trials, number) for number in ended.values())
+
+
+def _pair_draws_left(study: DifficultyStudy, wanted: int, records: list[Record]) -> int:
+    """Kernel draws of a point's pairs that are not measured yet.
+
+    Takes its records out of the list: points that share a graph do not count them twice.
+    """
+    for record in list(records):
+        if wanted > 0 and _is_of_a_pair(record, study):
+            records.remove(record)
+            wanted -= len(record["settings"]["seeds"])
+    return max(0, wanted)
+
+
+def _is_of_a_pair(record: Record, study: DifficultyStudy) -> bool:
+    """Whether a cell measures a pair of this study: on fresh draws, or on fresh sequences."""
+    seeds, start = record["settings"]["seeds"], record["settings"]["size"]["start"]
+    if study.match == "mean" and not set(seeds).isdisjoint(study.seed_list):
+        return False
+    if study.match == "per_seed" and not start:
+        return False
+    alphas = [record["axes"][name] for name in ALPHAS]
+    return make_cell(study.graph, alphas, seeds, study.size(start, pairs=True)).id == record["id"]
+
+
+def _draw_seconds(study: DifficultyStudy) -> float:
+    """Time of one kernel draw on one core, in the middle of the search space."""
+    bounds = study.bounds
+    middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
+    graph = study.graph.with_alphas(float(middle[0]), float(middle[1]))
+    try:
+        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)  # compiles
+        began = time.perf_counter()
+        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
+        return time.perf_counter() - began
+    except MemoryError:
+        raise LrrayError(
+            "graph", "one kernel draw does not fit into memory",
+            fix="lower state_dim, the number of parents, or sequences_per_seed",
+        ) from None  # fmt: skip

@@ -1,0 +1,133 @@
+"""What a difficulty study found: the files it leaves, and its summary target by target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from lrray.config import dump_yaml
+from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.results.folder import RunFolder
+from lrray.results.record import FAILED
+
+if TYPE_CHECKING:
+    from lrray.kinds.difficulty.run import PointRun
+
+
+UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
+
+
+def write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[str, Any]:
+    """Writes the results of all points; returns the summary."""
+    table = trial_table([row for part in runs for row in part.rows()])
+    folder.write_text("trials.csv", table.to_csv(index=False))
+    head = {"study": folder.path.parent.name, "run": folder.path.name}
+    # What the points of a grid differ in stands with each pair alone.
+    target = _common("target", [part.study.target.model_dump() for part in runs])
+    match = _common("match", [part.study.match for part in runs])
+    graph = _common("graph", [part.study.graph.to_dict() for part in runs])
+    pairs = [row for part in runs for row in part.pair_rows(with_graph=not graph)]
+    folder.write_text("pairs.yaml", dump_yaml({**head, **graph, **target, **match, "pairs": pairs}))
+    folder.write_json("contour.json", {k: v for part in runs for k, v in part.surfaces.items()})
+    wanted = set[str]().union(*(part.wanted() for part in runs))
+    folder.note_outdated(wanted)
+    records = [record for record in folder.cells() if record["id"] in wanted]
+    study: DifficultyStudy = runs[0].study
+    summary = {
+        **head, "kind": study.kind, "question": study.question, "hypothesis": study.hypothesis,
+        **target, **match,
+        "points": [part.summary() for part in runs],
+        "pairs": pairs,
+        "reached": bool(pairs),
+        "range": range_of(table),
+        "trials": len(table),
+        "failed": sum(record["state"] == FAILED for record in records),
+        "cell_seconds": float(sum(record["seconds"] for record in records)),
+        "wall_seconds": seconds,
+    }  # fmt: skip
+    folder.write_json("summary.json", summary)
+    return summary
+
+
+def trial_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Trials as ``trials.csv`` holds them."""
+    return pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
+
+
+def range_of(trials: pd.DataFrame) -> list[float]:
+    """Lowest and highest difficulty met; NaN without any trial."""
+    return [float(trials["difficulty"].min()), float(trials["difficulty"].max())]
+
+
+def _common(name: str, values: Sequence[Any]) -> dict[str, Any]:
+    """The value that all points share, under its name; nothing where they differ."""
+    return {name: values[0]} if all(value == values[0] for value in values) else {}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the grid points with one target found."""
+
+    target: Mapping[str, Any]
+    points: list[dict[str, Any]]
+    pairs: list[dict[str, Any]]
+
+    @property
+    def aim(self) -> str:
+        """``gzip = 0.75``."""
+        return f"{self.target['metric']} = {self.target['value']:g}"
+
+    @property
+    def fresh(self) -> str:
+        """What pairs were measured again on."""
+        words = {"per_seed": "sequences", "mean": "kernel draws"}
+        return " or ".join(dict.fromkeys(words[point["match"]] for point in self.points))
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Lowest and highest difficulty met; None where no trial was measured."""
+        ends = [end for point in self.points for end in point["range"]]
+        known = [end for end in ends if end is not None and end == end]
+        return (min(known), max(known)) if known else None
+
+    @property
+    def without_pair(self) -> list[dict[str, Any]]:
+        """The points that gave no pair."""
+        return [point for point in self.points if not _pairs_of([point], self.pairs)]
+
+
+def axes_of(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """The axes of a pair's grid point, which stand before its name."""
+    return dict(takewhile(lambda item: item[0] != "name", pair.items()))
+
+
+def outcomes(summary: Mapping[str, Any]) -> list[Outcome]:
+    """A summary, target by target, in the order of the grid's points."""
+    points: list[dict[str, Any]] = summary.get("points") or [_only_point(summary)]
+    found: list[Outcome] = []
+    for point in points:
+        known = [outcome for outcome in found if outcome.target == point["target"]]
+        if known:
+            known[0].points.append(point)
+        else:
+            found.append(Outcome(point["target"], [point], []))
+    for outcome in found:
+        outcome.pairs.extend(_pairs_of(outcome.points, summary["pairs"]))
+    return found
+
+
+def _only_point(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The point of a run of an earlier version, which kept one target for all points."""
+    names = ("target", "match", "range", "seeds_per_trial")
+    return {"axes": {}, "searches": None, **{name: summary[name] for name in names}}
+
+
+def _pairs_of(
+    points: Iterable[Mapping[str, Any]], pairs: Iterable[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    searches = [point["searches"] for point in points]
+    return [pair for pair in pairs if any(s is None or pair["search"] in s for s in searches)]

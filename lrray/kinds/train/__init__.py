@@ -1,0 +1,1 @@
+"""Kind ``train``: models trained on the graphs of matched pairs."""

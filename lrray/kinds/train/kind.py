@@ -1,0 +1,204 @@
+"""Kind ``train``: a model trained on one graph of a matched pair, measured against the bound.
+
+::
+
+    kind: train
+    pairs:                                        # one file, or several by names of one's choice
+      gzip: studies/pairs/four_latents_gzip.yaml  # or results/difficulty/<run>/pairs.yaml
+      entropy: studies/pairs/four_latents_entropy.yaml
+    grid:
+      pair_set: [gzip, entropy]
+      pair: [easy_to_infer, easy_to_predict]
+      seed: {start: 0, stop: 6}
+    model: {type: llama, hidden_size: 64, num_hidden_layers: 2}
+    train: {steps: 2000, batch_size: 32, seq_len: 128}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from lrray.config import Problem, numbers_in, parse
+from lrray.difficulty.compressors import COMPRESSORS
+from lrray.errors import LrrayError, did_you_mean
+from lrray.gssm import GSSM, GraphConfig
+from lrray.kinds.pairs import Pairs
+from lrray.kinds.train.data import needed_data, task
+from lrray.models.config import ModelConfig
+from lrray.studies.cell import digest
+from lrray.studies.kind import CellContext
+from lrray.studies.schema import CellStudy
+from lrray.training.config import TrainConfig
+from lrray.training.stopping import Stopped
+
+CODE = ("lrray.gssm", "lrray.models", "lrray.training", "lrray.difficulty.compressors")
+
+SHOWN = ("excess_bits", "loss_bits", "bound_bits", "accuracy")
+"""Numbers of the table on the terminal; all are in ``cells.csv``."""
+
+
+LIVE = ("step", "train_loss_bits", "excess_bits", "tokens_per_s")
+"""Numbers of a running cell on the terminal."""
+
+STOPS = True
+
+
+class Study(CellStudy):
+    """A training study; every cell trains one model."""
+
+    kind: Literal["train"]
+    pairs: Annotated[dict[str, Pairs], Field(min_length=1)]
+    """Files as a difficulty study writes them (``pairs.yaml``): one, or several by name."""
+    pair_set: str | None = None
+    """Which of the files, often an axis of the grid; default: the first."""
+    pair: str = "easy_to_infer"
+    """Which of its pairs; usually an axis of the grid. Of several with this name, as
+    ``match: per_seed`` writes them, it is the one for the cell's kernel draw."""
+    graph: GraphConfig | None = None
+    """The graph that the pairs must be of; None: whichever their file names."""
+    graph_seed: Annotated[int, Field(ge=0)] | None = None
+    """Kernel draw; default: the pair's own seed, or the cell's ``seed``."""
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig
+    """Its data, model and shuffle seeds are added to the cell's ``seed``."""
+    compressors: tuple[str, ...] = ()
+    """Compressors measured on the held-out set, in bits per token."""
+
+    @field_validator("pairs", mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        one_file = isinstance(data, Mapping) and ("graph" in data or "pairs" in data)
+        return {"given": data} if one_file else data
+
+    @model_validator(mode="after")
+    def _check(self) -> Study:
+        if self.train.parallel == "fsdp":
+            self.shards_go_to_one_node()
+        if self.pair_set is not None and self.pair_set not in self.pairs:
+            fix = did_you_mean(self.pair_set, self.pairs)
+            raise Problem("must name one of pairs", at="pair_set", got=self.pair_set, fix=fix)
+        self.chosen()
+        for i, name in enumerate(self.compressors):
+            if name not in ("zlib", *COMPRESSORS):
+                fix = did_you_mean(name, ["zlib", *COMPRESSORS])
+                raise Problem("unknown compressor", at=f"compressors[{i}]", got=name, fix=fix)
+        self._check_resources()
+        return self
+
+    def _check_resources(self) -> None:
+        workers = self.resources.workers
+        for name in ("batch_size", "eval_sequences"):
+            size = getattr(self.train, name)
+            if size % workers:
+                raise Problem(
+                    f"must be divisible by resources.workers, {workers}", at=f"train.{name}",
+                    got=size, fix="change one of the two",
+                )  # fmt: skip
+        if self.train.device == "cuda" and not self.resources.gpu:
+            raise Problem(
+                "device cuda needs resources.gpu above 0", at="resources.gpu",
+                got=self.resources.gpu, fix="resources.gpu: 1, or train.device: cpu",
+            )  # fmt: skip
+
+    def chosen(self) -> tuple[GraphConfig, int | None]:
+        """The graph of the cell's pair, alphas set, and the kernel draw it was matched for.
+
+        Raises:
+            Problem: the pairs file has no such pair, or several.
+        """
+        pairs = self.pairs[self.pair_set or next(iter(self.pairs))]
+        draw = self.seed if self.graph_seed is None else self.graph_seed
+        pair = pairs.choose(self.pair, draw, self.graph)
+        return pairs.graph_of(pair).with_alphas(pair.alpha_X, pair.alpha_Z), pair.seed
+
+    def cell_settings(self) -> dict[str, Any]:
+        """The graph with its alphas instead of the pairs file, and everything else."""
+        graph, draw = self.chosen()
+        return {
+            "graph": graph.to_dict(),
+            "graph_seed": self.graph_seed if self.graph_seed is not None else draw,
+            "model": self.model.model_dump(mode="json", exclude_none=True),
+            "train": self.train.model_dump(mode="json", exclude_none=True),
+            "compressors": list(self.compressors),
+            "seed": self.seed,
+        }
+
+
+def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
+    """Checks what needs heavy imports or files, before any work: each distinct thing once.
+
+    Args:
+        studies: the study at each of its points.
+        where: opens error lines, usually the file.
+        data_folder: where ``lrray data make`` puts the study's data files.
+
+    Raises:
+        LrrayError: a model's settings do not fit it or the data; a data file is damaged or of
+            other data.
+    """
+    from lrray.models.build import check_model
+
+    settings = [study.cell_settings() for study in studies]
+    seen = set()
+    for study, own in zip(studies, settings, strict=True):
+        vocab_size = study.chosen()[0].observed.state_dim
+        key = digest([own["model"], vocab_size, study.train.seq_len])
+        if key not in seen:
+            seen.add(key)
+            try:
+                check_model(study.model, vocab_size, study.train.seq_len)
+            except LrrayError as error:
+                got = {"got": error.got} if error.has_value else {}
+                place = f"{where}: {error.where}"
+                raise LrrayError(place, error.rule, fix=error.fix, **got) from None
+    for needed in needed_data(settings):
+        needed.check(data_folder)
+
+
+def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
+    """Trains one model; returns its held-out loss, the bound and their difference, in bits.
+
+    Raises:
+        Stopped: it was asked to; a checkpoint of the step it had reached is there.
+    """
+    # torch and transformers load only where a model is trained.
+    from lrray.models.build import build_model
+    from lrray.models.size import model_size
+    from lrray.training.loop import train
+
+    gssm, config = task(settings)
+    model_config = parse(ModelConfig, settings["model"], "model")
+    model = build_model(model_config, gssm.vocab_size, config.seq_len, config.model_seed)
+    dataset = next((data.found(context) for data in needed_data([settings])), None)
+    trained = train(
+        model, gssm, config, run_dir=context.checkpoint, dataset=dataset,
+        cache_dir=context.shared / "bounds",
+        report=lambda metrics: context.log(dict(numbers_in(metrics, "/"))),
+        should_stop=context.should_stop,
+    )  # fmt: skip
+    if trained.evaluation is None:
+        raise Stopped
+    size = model_size(model, config.seq_len)
+    return {
+        **dict(numbers_in(trained.evaluation.metrics(), "/")),
+        **_compressed(gssm, config, settings["compressors"]),
+        "num_parameters": size.num_parameters,
+        "num_non_embedding_parameters": size.num_non_embedding_parameters,
+        "flops_per_token": size.flops_per_token,
+        "tokens_per_s": trained.step * config.batch_size * config.seq_len / trained.seconds,
+    }
+
+
+def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, float]:
+    """Bits per token of compressors on the held-out sequences."""
+    from lrray.difficulty import compress_bits_per_token
+    from lrray.training.heldout import heldout_tokens
+
+    if not names:
+        return {}
+    tokens = heldout_tokens(gssm, config.eval_sequences, config.seq_len)
+    return {f"{name}_bits": compress_bits_per_token(tokens[:, 1:], name) for name in names}

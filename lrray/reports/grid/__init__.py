@@ -1,0 +1,1 @@
+"""The report of any grid of cells."""

@@ -1,0 +1,245 @@
+"""The results folder of one run: what is written where, so that nothing finished is ever lost.
+
+Every file is written whole under a temporary name and then renamed, so a reader or a resumed run
+sees the old content or the new, never half of one.
+
+::
+
+    results/<study>/<run id>/
+      study.yaml         settings, resolved
+      provenance.json    what ran, where, with which versions
+      status.json        how far the run is, renewed every few seconds
+      outdated.json      which cells here are no part of the study as it stands
+      cells/<id>.json    one finished cell each
+      metrics/<id>.jsonl a cell's curves: one line per logged point
+      samples/<id>.jsonl texts that a cell's model generated, where the kind keeps them
+      stop               names a driver whose running cells are asked to end
+      shared/            data that several cells use
+      checkpoints/<id>/  what an unfinished cell continues from
+      failures/<id>.txt  traceback of a cell that failed for good
+      optuna.journal     the search's memory, where there is one
+      quarantine/        files that could not be read, kept for a look
+      …                  what the study's kind adds: tables, figures, summary.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrray.errors import LrrayError
+from lrray.files import write_whole
+from lrray.results.record import DONE, FAILED, STOPPED, _plain, parse_record
+from lrray.studies.cell import Cell, digest
+
+OUTDATED = "outdated.json"
+"""File that names the cells which earlier settings or code left, under ``cells``."""
+
+STOP = "stop"
+"""File that asks the running cells of the driver named in it to end."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and durable reads and writes of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, results: Path, study: str) -> RunFolder:
+        """Makes a new run's folder, named by the time.
+
+        Raises:
+            LrrayError: the place cannot be written.
+        """
+        run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        path = results / study / run_id
+        try:
+            (path / "cells").mkdir(parents=True)
+        except OSError as error:
+            raise LrrayError(
+                str(path), f"cannot be made: {error.strerror}", fix="give another --out"
+            ) from None
+        return cls(path)
+
+    @property
+    def name(self) -> str:
+        """``<study>/<run id>``."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    def address(self) -> dict[str, str]:
+        """What a worker on another node opens the run with."""
+        return {"path": str(self.path.resolve())}
+
+    # A run that lasts elsewhere (see :mod:`lrray.storage.folder`) exchanges files at these moments.
+
+    def prepare(self, cell_id: str, computes_here: bool = True, alone: bool = True) -> None:
+        """Called before a worker begins a cell, on each node that computes it or waits for it.
+
+        Args:
+            cell_id: the cell.
+            computes_here: rather than waiting for others that do.
+            alone: no other worker computes it as well.
+        """
+
+    def lasting(self, cell_id: str) -> AbstractContextManager[None]:
+        """Held while a cell computes, on the node where it does."""
+        return nullcontext()
+
+    def regain(self, cell_id: str) -> None:
+        """Called when other nodes have computed a cell, before its outcome is kept."""
+
+    def clear(self, cell_id: str) -> None:
+        """Called on the node that computed a cell, once all of it is kept."""
+
+    def leave(self, cell_id: str) -> None:
+        """Called when a worker is done with a cell and its tracking."""
+
+    def receive(self, cell_ids: Iterable[str]) -> None:
+        """Called before a driver reads the records of cells that ended elsewhere."""
+
+    def hurried(self) -> RunFolder:
+        """The same, for a driver that is about to end: it waits for no storage."""
+        return self
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes one file atomically and durably."""
+        target = self.path / name
+        write_whole(target, text)
+        return target
+
+    def write_json(self, name: str, data: Any) -> Path:
+        """Writes plain data as JSON."""
+        return self.write_text(name, json.dumps(_plain(data), indent=1) + "\n")
+
+    def remove(self, name: str) -> None:
+        """Removes one file if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
+    def ask_to_stop(self, driver: str) -> None:
+        """Asks a driver's running cells to write their checkpoints and end.
+
+        Another driver's go on: one that was taken for dead may come back and stop.
+        """
+        self.write_text(STOP, driver)
+
+    def forget_stop(self) -> None:
+        """Lets cells run again."""
+        self.remove(STOP)
+
+    def asked_to_stop(self, driver: str) -> bool:
+        """Whether a driver's running cells are to end."""
+        try:
+            return (self.path / STOP).read_text() == driver
+        except FileNotFoundError:
+            return False
+
+    def is_running(self, cell_id: str) -> bool:
+        """Whether a worker has begun a cell and not yet ended it, in whatever way."""
+        try:
+            noted = json.loads((self.path / "attempts" / f"{cell_id}.json").read_bytes())
+            return bool(noted["running"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def append_metrics(self, cell_id: str, point: Mapping[str, float]) -> None:
+        """Adds a point to a cell's curves."""
+        path = self.path / "metrics" / f"{cell_id}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps(dict(point), default=float) + "\n")
+
+    def metrics(self, cell_id: str) -> list[dict[str, float]]:
+        """A cell's curves; of points logged twice by a resumed cell the later ones."""
+        try:
+            lines = (self.path / "metrics" / f"{cell_id}.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        points: list[dict[str, float]] = []
+        for line in lines:
+            try:
+                point = json.loads(line)
+            except ValueError:  # a killed worker's last line
+                continue
+            if "step" in point:
+                while points and points[-1].get("step", -1) >= point["step"]:
+                    points.pop()
+            points.append(point)
+        return points
+
+    def cell_path(self, cell_id: str) -> Path:
+        """Where a finished cell's result lies."""
+        return self.path / "cells" / f"{cell_id}.json"
+
+    def save_cell(self, cell: Cell, result: dict[str, Any], seconds: float) -> None:
+        """Keeps a finished cell for good."""
+        self._save(cell, {"state": DONE, "seconds": seconds, "result": result})
+
+    def save_failure(self, cell: Cell, reason: str, traceback: str, seconds: float) -> None:
+        """Keeps a cell that failed for good: one line here, its traceback in a file."""
+        self.write_text(f"failures/{cell.id}.txt", traceback)
+        self._save(cell, {"state": FAILED, "seconds": seconds, "reason": reason, "result": {}})
+
+    def save_stopped(self, cell: Cell) -> None:
+        """Keeps that a scheduler stopped a cell, so that it is not run again."""
+        self._save(cell, {"state": STOPPED, "seconds": 0.0, "result": {}})
+
+    def _save(self, cell: Cell, outcome: dict[str, Any]) -> None:
+        record = {"id": cell.id, "kind": cell.kind, "code": cell.code, **outcome}
+        record |= {"axes": dict(cell.axes), "settings": dict(cell.settings)}
+        record |= {"host": os.uname().nodename, "finished_at": time.time()}
+        plain = _plain(record)
+        plain["checksum"] = digest(plain)
+        self.write_json(f"cells/{cell.id}.json", plain)
+
+    def load_cell(self, cell_id: str) -> dict[str, Any] | None:
+        """A cell's record, or None where it is not there or was damaged (then quarantined)."""
+        path = self.cell_path(cell_id)
+        try:
+            record = parse_record(path.read_bytes(), cell_id)
+        except FileNotFoundError:
+            return None
+        if record is None:
+            self.quarantine(path)
+        return record
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """Records of all finished cells that can be read, in the order of their ids."""
+        folder = self.path / "cells"
+        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+            record = self.load_cell(path.stem)
+            if record is not None:
+                yield record
+
+    def note_outdated(self, wanted: Iterable[str]) -> None:
+        """Notes which cells here the study does not ask for: reports leave them out."""
+        here = {path.stem for path in (self.path / "cells").glob("*.json")}
+        self.write_json(OUTDATED, {"cells": sorted(here - set(wanted))})
+
+    def forget_failures(self) -> int:
+        """Drops the records of failed cells, so that they run again; returns how many."""
+        failed = [record["id"] for record in self.cells() if record["state"] == FAILED]
+        for cell_id in failed:
+            self.remove(f"cells/{cell_id}.json")
+        return len(failed)
+
+    def quarantine(self, path: Path) -> Path:
+        """Moves a damaged file aside, out of every later reader's way."""
+        target = self.path / "quarantine" / f"{path.name}.{secrets.token_hex(2)}"
+        target.parent.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):  # another process was faster
+            path.replace(target)
+        return target
+
+
+def latest_run(results: Path, study: str) -> RunFolder | None:
+    """The newest run of a study that has its settings written, or None."""
+    runs = sorted((results / study).glob("*/study.yaml"), key=lambda path: path.parent.name)
+    return RunFolder(runs[-1].parent) if runs else None

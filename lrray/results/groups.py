@@ -1,0 +1,143 @@
+"""Cells that differ in their seed alone, taken together: means, errors and mean curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrray.results.record import DONE
+from lrray.results.run import Record, Run
+from lrray.statistics import Summary, summarize
+from lrray.studies.axes import axes_label
+from lrray.studies.cell import digest
+
+SEED, GRAPH_SEED = "seed", "graph_seed"
+MAX_CURVE_POINTS = 400
+
+
+@dataclass
+class Group:
+    """Finished cells with the same settings but for the seed."""
+
+    axes: dict[str, Any]
+    """What tells it from the other groups; the seed left out."""
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """``model=gru hidden_size=8``."""
+        return label(self.axes)
+
+    def values(self, metric: str) -> list[float]:
+        """One number per seed; of a cell that repeats seeds, each of them."""
+        values: list[float] = []
+        for record in self.records:
+            result = record["result"]
+            own = result.get("per_seed", {}).get(metric, [result.get(metric)])
+            values += [float(value) for value in own if value is not None]
+        return values
+
+    def summary(self, metric: str) -> Summary | None:
+        """Mean over seeds, or None where no cell has this number."""
+        values = self.values(metric)
+        return summarize(values) if values else None
+
+
+def label(axes: Mapping[str, Any]) -> str:
+    """Axes in short words."""
+    return axes_label(axes) or "all cells"
+
+
+def groups_of(run: Run) -> list[Group]:
+    """The groups of a run's finished cells, in the order of their axes' values."""
+    groups: dict[str, Group] = {}
+    for record in run.wanted_records():
+        if record["state"] == DONE:
+            axes = {k: v for k, v in record["axes"].items() if k != SEED}
+            key = digest([axes, _without_seed(record["settings"]), record["code"]])
+            groups.setdefault(key, Group(axes)).records.append(record)
+    return sorted(groups.values(), key=lambda group: [_order(v) for v in group.axes.values()])
+
+
+def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings but for the seed and, of a pair matched for one kernel draw, its graph."""
+    of_draw = (GRAPH_SEED, "graph") if settings.get(GRAPH_SEED) is not None else ()
+    return {name: value for name, value in settings.items() if name not in (SEED, *of_draw)}
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    number = isinstance(value, int | float)
+    return not number, float(value) if number else 0.0, "" if number else str(value)
+
+
+def metrics_of(groups: list[Group]) -> list[str]:
+    """Names of the numbers that cells returned, in their order; errors and counts left out."""
+    names = dict.fromkeys(
+        name
+        for group in groups
+        for record in group.records
+        for name, value in record["result"].items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    )
+    errors = {f"{name}_se" for name in names}
+    return [name for name in names if name != "num_seeds" and name not in errors]
+
+
+_CLOCKS = ("tokens", "seconds", "time", "epoch", "lr", "learning_rate", "grad_norm")
+
+
+def by_interest(curves: Iterable[str], results: Iterable[str]) -> list[str]:
+    """Names of curves, those first that readers ask for: results, held-out losses, losses.
+
+    Counters, speeds and settings come last.
+    """
+    known = set(results)
+
+    def rank(name: str) -> tuple[bool, bool, bool, bool]:
+        aside = name in _CLOCKS or name.endswith(("_per_s", "_seconds"))
+        held_out = name.startswith(("eval", "val", "test"))
+        return aside, name not in known, not held_out, "loss" not in name
+
+    return sorted(dict.fromkeys(curves), key=rank)
+
+
+def varying(groups: list[Group]) -> dict[str, list[Any]]:
+    """Axes with more than one value, and their values in order."""
+    names = dict.fromkeys(name for group in groups for name in group.axes)
+    values = {
+        name: list({str(g.axes[name]): g.axes[name] for g in groups if name in g.axes}.values())
+        for name in names
+    }
+    return {name: sorted(own, key=_order) for name, own in values.items() if len(own) > 1}
+
+
+@dataclass(frozen=True)
+class MeanCurve:
+    """A metric over steps: mean and standard error over seeds."""
+
+    steps: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    error: NDArray[np.float64]
+    """NaN for a single seed."""
+    n: int
+
+
+def mean_curve(curves: list[list[tuple[float, float]]]) -> MeanCurve | None:
+    """The mean of curves over the steps that all of them cover, straight lines between points."""
+    curves = [sorted(curve) for curve in curves if curve]
+    if not curves:
+        return None
+    low, high = max(c[0][0] for c in curves), min(c[-1][0] for c in curves)
+    steps = np.unique([step for c in curves for step, _ in c if low <= step <= high])
+    if len(steps) > MAX_CURVE_POINTS:
+        steps = steps[np.linspace(0, len(steps) - 1, MAX_CURVE_POINTS).astype(int)]
+    if not len(steps):
+        return None
+    values = np.array([np.interp(steps, *np.array(curve).T) for curve in curves])
+    n = len(curves)
+    error = values.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(steps), np.nan)
+    return MeanCurve(steps, values.mean(axis=0), error, n)

@@ -1,0 +1,171 @@
+"""What a study would do, how long that takes and what it costs; nothing is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lrray.errors import LrrayError
+from lrray.gssm.model import default_threads
+from lrray.results.folder import RunFolder
+from lrray.results.record import DONE
+from lrray.search.journal import JOURNAL, MakeCell, ended_trials
+from lrray.search.objective import objective
+from lrray.studies.cell import Cell, make_cell
+from lrray.studies.grid import GridPoint
+from lrray.studies.kind import load_runner
+from lrray.studies.schema import CellStudy, Resources
+from lrray.text import duration
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    rows: Mapping[str, Any]
+    """What is counted, by its name: grid points, cells, trials."""
+    cell_seconds: float | None = None
+    """Time of all cells that are left, one after the other; None: unknown."""
+    source: str = ""
+    """Where that time comes from."""
+
+
+def show_plan(
+    kind: str, points: Sequence[GridPoint], earlier: RunFolder | None, console: Console
+) -> None:
+    """Prints the plan.
+
+    Args:
+        kind: of the study.
+        points: the study at every point of its grid.
+        earlier: a run that ``--resume`` would continue.
+        console: to print on.
+    """
+    plan: Plan = load_runner(kind).plan(points, earlier)
+    study = points[0].study
+    table = Table("plan", "", show_header=False, box=None)
+    table.add_row("question", Text(study.question))
+    for key, value in plan.rows.items():
+        table.add_row(key, str(value))
+    resources: Resources = study.resources
+    gpus, cpus = resources.gpu * resources.workers, resources.cpu * resources.workers
+    table.add_row("each cell takes", f"{cpus:g} CPU, {gpus:g} GPU")
+    if plan.cell_seconds is None:
+        table.add_row("estimated time", "unknown until a first cell of this study has run")
+    else:
+        _add_times(table, plan.cell_seconds, resources)
+        table.add_row("estimated from", plan.source)
+    console.print(table)
+
+
+def _add_times(table: Table, cell_seconds: float, resources: Resources) -> None:
+    core_seconds = cell_seconds * resources.cpu * resources.workers
+    table.add_row("work", f"{duration(core_seconds)} of one core")
+    gpus = resources.gpu * resources.workers
+    if not gpus:
+        # Starting Ray and drawing figures take about ten seconds whatever the study.
+        cores, most = default_threads(), resources.max_concurrent
+        busy = min(cores, resources.cpu * resources.workers * most) if most else cores
+        here = f"about {duration(10 + core_seconds / busy)} on {cores} cores"
+        at_once = f", {most} {'cell' if most == 1 else 'cells'} at a time" if most else ""
+        table.add_row("estimated time here", here + at_once)
+        return
+    table.add_row("estimated time", f"about {duration(cell_seconds)} if one cell runs at a time")
+    hours = cell_seconds * gpus / 3600
+    table.add_row("GPU-hours", f"{hours:.1f}")
+    if resources.price_per_gpu_hour is not None:
+        table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
+
+
+def num_ended(earlier: RunFolder | None, searches: Mapping[str, MakeCell]) -> dict[str, int]:
+    """Trials of each search that ``--resume`` would not make again.
+
+    Args:
+        earlier: the run that it would continue; only read, since it may be running.
+        searches: their names in its journal, and what turns parameters into cells.
+    """
+    none = dict.fromkeys(searches, 0)
+    if earlier is None or not (journal := earlier.path / JOURNAL).exists():
+        return none
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        trials = {name: ended_trials(storage, name) for name in searches}
+    except Exception:  # replaying a damaged journal may raise anything
+        return none
+    return {
+        name: sum(_is_there(earlier, trial, searches[name]) for trial in own)
+        for name, own in trials.items()
+    }
+
+
+def _is_there(earlier: RunFolder, trial: FrozenTrial, cell: MakeCell) -> bool:
+    """Whether a trial's result is that of the study as it stands."""
+    try:
+        return earlier.load_cell(cell(trial.params).id) is not None
+    except (KeyError, LrrayError):  # proposed before the search space was changed
+        return False
+
+
+def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
+    """What a run would do, and how long, from measured cells of an earlier run if there are any."""
+    study: CellStudy = points[0].study
+    records = [] if earlier is None else list(earlier.cells())
+    records = [record for record in records if record["state"] == DONE]
+    rows: dict[str, Any] = {"grid points": len(points)}
+    if study.search is None:
+        cells = [make_cell(point.study, point.axes) for point in points]
+        done = {record["id"] for record in records}
+        counts = {"cells": len(cells), "done already": sum(cell.id in done for cell in cells)}
+        records = _alike(records, cells)
+    else:
+        counts = _trials(points, earlier)
+    in_all, done_already = counts.values()
+    rows |= counts
+    seconds = [record["seconds"] for record in records]
+    if seconds:
+        mean, source = sum(seconds) / len(seconds), f"{len(seconds)} cells of an earlier run"
+    elif study.resources.cell_minutes is not None:
+        mean, source = 60 * study.resources.cell_minutes, "cell_minutes in the study"
+    else:
+        return Plan(rows)
+    return Plan(rows, (in_all - done_already) * mean, source)
+
+
+def _trials(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, int]:
+    """Trials of the searches at all grid points, and how many of them have ended."""
+    asked = {point.label or "search": objective(point.study, point.axes) for point in points}
+    ended = num_ended(earlier, {name: one.cell for name, one in asked.items()})
+    wanted = [point.study.search.num_trials for point in points]
+    done = sum(map(min, wanted, ended.values()))
+    return {"trials": sum(wanted), "done already": done}
+
+
+def _alike(records: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Records that differ from the cells only where these differ from one another, or in an axis.
+
+    A cell of another scale says nothing about how long these take.
+    """
+    fixed = _leaves(cells[0].settings)
+    for cell in cells:
+        own = _leaves(cell.settings)
+        fixed = {p: v for p, v in fixed.items() if p not in cell.axes and own.get(p) == v}
+    return [record for record in records if fixed.items() <= _leaves(record["settings"]).items()]
+
+
+def _leaves(settings: Any, path: str = "") -> dict[str, Any]:
+    """Key path and value of everything in plain data."""
+    if not isinstance(settings, Mapping | list):
+        return {path: settings}
+    pairs = settings.items() if isinstance(settings, Mapping) else enumerate(settings)
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        found |= _leaves(value, f"{path}.{key}" if path else str(key))
+    return found

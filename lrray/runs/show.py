@@ -1,0 +1,62 @@
+"""What the terminal shows of a grid that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from lrray.studies.axes import axes_text
+from lrray.studies.grid import GridPoint
+from lrray.studies.kind import load_kind
+
+SHOWN_ROWS = 40
+"""Most rows of the table on the terminal; all are in ``cells.csv``."""
+
+
+def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Console) -> bool:
+    """Prints means over seeds and the cells that failed; returns whether all is done."""
+    if summary["means"]:
+        _show_means(summary, console)
+    stopped = f", {summary['stopped']} stopped early" if summary["stopped"] else ""
+    console.print(f"{summary['done']} of {summary['cells']} cells done{stopped}")
+    for failure in summary["failures"][:SHOWN_ROWS]:
+        axes = axes_text(failure["axes"])
+        told = Text.assemble(("failed", "red"), f" {axes}: {failure['reason']}")
+        console.print(told, soft_wrap=True)
+    return bool(summary["done"] + summary["stopped"] == summary["cells"])
+
+
+def _show_means(summary: Mapping[str, Any], console: Console) -> None:
+    """Axes first, then as many numbers as the terminal is wide."""
+    rows = summary["means"]
+    axes = [name for name in (*summary["axes"], "seeds") if name in rows[0]]
+    numbers = [name for name in rows[0] if name not in axes and not name.endswith("_se")]
+    chosen = getattr(load_kind(summary["kind"]), "SHOWN", numbers)
+    names, width = axes, 2 + sum(_width(rows, name) for name in axes)
+    for name in (name for name in chosen if name in numbers):
+        width += _width(rows, name)
+        if width > console.width and len(names) > len(axes):
+            break
+        names = [*names, name]
+    table = Table(*(Column(Text(name)) for name in names), box=SIMPLE_HEAD)
+    for row in rows[:SHOWN_ROWS]:
+        table.add_row(*(Text(_shown(row, name)) for name in names))
+    console.print(table)
+    if len(rows) > SHOWN_ROWS:
+        console.print(f"… and {len(rows) - SHOWN_ROWS} more in cells.csv")
+
+
+def _width(rows: Sequence[Mapping[str, Any]], name: str) -> int:
+    """Characters of a column, the space around it included."""
+    return 3 + max(len(name), *(len(_shown(row, name)) for row in rows[:SHOWN_ROWS]))
+
+
+def _shown(row: Mapping[str, Any], name: str) -> str:
+    value, error = row[name], row.get(f"{name}_se")
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if error is None or error != error else f"{text} ± {error:.2g}"

@@ -1,0 +1,62 @@
+"""What a search asks of a study, whoever proposes: Optuna here, or a W&B sweep elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lrray.config import parse, set_key
+from lrray.errors import LrrayError, did_you_mean
+from lrray.studies.cell import Cell, make_cell
+from lrray.studies.schema import CellStudy, seed_list
+
+OBJECTIVE = "objective"
+"""Name of the number that Optuna searches minimise."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The cell that measures proposed parameters, and how its result is judged."""
+
+    metric: str
+    """The number that matters, among those of ``score``."""
+    goal: Literal["minimize", "maximize"]
+    cell: Callable[[Mapping[str, Any]], Cell]
+    """Turns proposed parameters into the cell that measures them."""
+    score: Callable[[Mapping[str, Any]], dict[str, float]]
+    """Turns a cell's result into numbers: ``objective``, to be minimised, and those beside it."""
+
+
+def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Objective:
+    """What the study's search asks for, at the grid point with these ``axes``.
+
+    Raises:
+        LrrayError: the study searches nothing.
+    """
+    search, space = study.search, study.search_space
+    if search is None or space is None:
+        raise LrrayError(
+            "search", "this study searches nothing", fix="add search: and search_space:"
+        )
+
+    def cell(parameters: Mapping[str, Any]) -> Cell:
+        data: dict[str, Any] = study.model_dump(mode="json", exclude_none=True)
+        for path in space.root:
+            data = set_key(data, path, parameters[path], path)
+        resolved = parse(type(study), data, "search")
+        own = {**(axes or {}), **{path: parameters[path] for path in space.root}}
+        return make_cell(resolved, own, seed_list(search.seeds))
+
+    def score(result: Mapping[str, Any]) -> dict[str, float]:
+        numbers = {k: float(v) for k, v in result.items() if isinstance(v, int | float)}
+        if search.metric not in numbers:
+            raise LrrayError(
+                "search.metric", "must be a number that the cells return", got=search.metric,
+                fix=did_you_mean(search.metric, numbers),
+            )  # fmt: skip
+        sign = 1.0 if search.mode == "min" else -1.0
+        return {OBJECTIVE: sign * numbers[search.metric], **numbers}
+
+    goal: Literal["minimize", "maximize"] = "minimize" if search.mode == "min" else "maximize"
+    return Objective(search.metric, goal, cell, score)

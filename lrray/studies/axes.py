@@ -1,0 +1,25 @@
+"""Axes of a grid as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def axis_name(path: str) -> str:
+    """An axis in a word: ``hidden_size`` for ``model.hidden_size``."""
+    return path.rpartition(".")[2]
+
+
+def axes_text(axes: Mapping[str, Any]) -> str:
+    """``model.hidden_size=8 seed=0``."""
+    return " ".join(f"{name}={value}" for name, value in axes.items())
+
+
+def axes_label(axes: Mapping[str, Any]) -> str:
+    """The same in short words and to four digits: ``hidden_size=8 seed=0``."""
+    return " ".join(f"{axis_name(name)}={_short(value)}" for name, value in axes.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,158 @@
+"""Finds study and search-space files: the user's own first, then those that ship with lrray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lrray.config import apply_overrides, load_yaml, parse_yaml
+from lrray.errors import LrrayError, did_you_mean
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_SHIPPED = (_PACKAGE / "shipped", _PACKAGE.parent)
+"""Inside an installed wheel; beside the package in a source tree."""
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder ``studies`` or ``search_spaces`` that came with lrray."""
+    return next((base / name for base in _SHIPPED if (base / name).is_dir()), _SHIPPED[0] / name)
+
+
+def list_studies() -> dict[str, Path]:
+    """Name -> file of every study in ``./studies`` and among the shipped ones."""
+    found: dict[str, Path] = {}
+    for folder in (shipped_folder("studies"), Path("studies")):
+        if folder.is_dir():
+            found |= {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return dict(sorted(found.items()))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+
+
+def find_study(name: str) -> Path:
+    """The file of a study given by name or by path.
+
+    Raises:
+        LrrayError: there is none.
+    """
+    known = list_studies()
+    if name in known:
+        return known[name]
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        if path.stem.startswith("."):  # '..' would lead out of the results folder
+            raise LrrayError(
+                name, "a study's name must not begin with a dot", fix="rename the file"
+            )
+        if _is_file(path):
+            return path
+        raise LrrayError(name, "no such study file", fix="check the path, or see --list")
+    raise LrrayError(name, "no such study", fix=did_you_mean(name, known))
+
+
+def find_beside(reference: str, study: Path) -> Path:
+    """A file that a study names: from the working folder, beside the study, or shipped.
+
+    Raises:
+        LrrayError: it is in none of them.
+    """
+    places = [
+        Path(reference),
+        study.parent / reference,
+        study.parent.parent / reference,
+        *(base / reference for base in _SHIPPED),
+    ]
+    for place in places:
+        if _is_file(place):
+            return place
+    raise LrrayError(
+        str(study), f"names {reference!r}, which is not there",
+        fix="put it at " + " or ".join(dict.fromkeys(map(str, places[:2]))),
+    )  # fmt: skip
+
+
+def read_study(name: str, overrides: Iterable[str] = ()) -> tuple[dict[str, Any], Path]:
+    """Reads a study's raw settings, with overrides, its scale and the files it names filled in.
+
+    An override of an axis of the grid replaces the axis; ``scale=NAME`` chooses among the
+    settings under ``scales:``.
+
+    Raises:
+        LrrayError: anything a user can get wrong on that way.
+    """
+    path, words = find_study(name), list(overrides)
+    data, settings = load_yaml(path), words
+    if "scales" in data:
+        data = _scaled(data, words, str(path))
+        settings = [word for word in words if not word.startswith("scale=")]
+    data = apply_overrides(data, [word for word in settings if not _replaces_axis(data, word)])
+    for word in settings:
+        if _replaces_axis(data, word):
+            axis, _, text = word.partition("=")
+            values = parse_yaml(text, word)
+            values = values if isinstance(values, list | dict) else [values]
+            data = {**data, "grid": {**data["grid"], axis: values}}
+    for key in ("graph", "search_space", "pairs"):
+        if key in data:
+            data[key] = _with_files_read(data[key], path)
+    return _with_one_pair_set(data), path
+
+
+def _with_one_pair_set(data: dict[str, Any]) -> dict[str, Any]:
+    """Without an axis over sets of pairs where a single file of pairs took their place."""
+    pairs, grid = data.get("pairs"), data.get("grid")
+    if not isinstance(pairs, dict) or "pairs" not in pairs or not isinstance(grid, dict):
+        return data
+    return {**data, "grid": {axis: grid[axis] for axis in grid if axis != "pair_set"}}
+
+
+def _with_files_read(value: Any, study: Path) -> Any:
+    """What a file holds, for the file's name; also inside a mapping of names to files."""
+    if isinstance(value, str):
+        return load_yaml(find_beside(value, study))
+    if isinstance(value, dict):
+        return {
+            k: load_yaml(find_beside(v, study)) if isinstance(v, str) else v
+            for k, v in value.items()
+        }
+    return value
+
+
+def _replaces_axis(data: dict[str, Any], word: str) -> bool:
+    grid = data.get("grid")
+    return isinstance(grid, dict) and word.partition("=")[0] in grid
+
+
+def _scaled(data: dict[str, Any], words: list[str], where: str) -> dict[str, Any]:
+    """The settings with those of the chosen scale laid over them."""
+    scales = data["scales"]
+    chosen = apply_overrides(data, [word for word in words if word.startswith("scale=")])
+    name = chosen.get("scale")
+    if not isinstance(scales, dict) or name not in scales:
+        known = did_you_mean(str(name), scales if isinstance(scales, dict) else ())
+        raise LrrayError(f"{where}: scale", "must name one of its scales", got=name, fix=known)
+    base = {key: value for key, value in data.items() if key not in ("scale", "scales")}
+    return dict(_laid_over(base, scales[name]))
+
+
+def _laid_over(base: Any, top: Any) -> Any:
+    """``top`` over ``base``, mapping by mapping; a grid is replaced axis by axis."""
+    if not isinstance(base, dict) or not isinstance(top, dict):
+        return top
+    return {**base, **{key: _laid_over(base.get(key), value) for key, value in top.items()}}
+
+
+def study_kind(data: dict[str, Any], path: Path, known: Iterable[str]) -> str:
+    """The file's ``kind``; raises LrrayError where it is missing or unknown."""
+    kind = data.get("kind")
+    known = list(known)
+    if not isinstance(kind, str) or kind not in known:
+        fix = did_you_mean(kind, known) if isinstance(kind, str) else f"kind: {known[0]}"
+        raise LrrayError(f"{path}: kind", "must name a kind of study", got=kind, fix=fix)
+    return kind

@@ -1,0 +1,220 @@
+"""Study files: what every kind has in common, and how a file becomes a checked study."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from lrray.config import Problem, Settings
+from lrray.studies.space import SearchSpace
+
+SamplerName = Literal["level_set", "tpe", "gp", "random", "grid"]
+
+
+MANY = 100_000
+"""Most seeds and most trials: more is a slip of the pen."""
+
+
+def _checked_seeds(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        fine = len(value) > 0 and all(type(seed) is int and seed >= 0 for seed in value)
+    else:
+        fine = type(value) is int and 1 <= value <= MANY
+    if not fine:
+        rule = f"must be a number of seeds, 1 to {MANY}, or a list of them"
+        raise Problem(rule, got=value, fix="seeds: 24, or seeds: [0, 1, 2]")
+    return value
+
+
+SeedSetting = Annotated[int | tuple[int, ...], BeforeValidator(_checked_seeds)]
+"""A number of seeds, or the seeds themselves."""
+
+
+class Resources(Settings):
+    """What one cell needs while it runs; no part of its identity."""
+
+    cpu: Annotated[float, Field(gt=0)] = 1
+    """CPU cores per worker."""
+    gpu: Annotated[float, Field(ge=0)] = 0
+    """GPUs per worker; a fraction shares one among cells."""
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """Memory limit of each worker of a cell; a cell that passes it is stopped and counted as out
+    of memory."""
+    time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    """Time limit of a cell."""
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    """Most cells that run at once; None: as many as fit."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Processes per cell; above 1 the cell trains in parallel, each worker with its own CPUs."""
+    wait_for_nodes_min: Annotated[float, Field(ge=0)] | None = None
+    """Minutes that a cluster which starts nodes on demand may take until a cell fits; then, or
+    with 0 at once, a cell that fits nowhere is refused. None: 15 on a cluster of ``ray up``, 0
+    elsewhere."""
+    max_failures: Annotated[int, Field(ge=0)] = 1
+    """Times a cell that raised is tried again before it counts as failed."""
+    cell_minutes: Annotated[float, Field(gt=0)] | None = None
+    """How long a cell is expected to take; for ``--plan`` until a first one has run."""
+    price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = None
+    """For the cost in ``--plan``."""
+
+
+class Search(Settings):
+    """How a search proposes its trials."""
+
+    sampler: SamplerName = "level_set"
+    """``level_set`` (randomised straddle), or Optuna's ``tpe``, ``gp``, ``random``, ``grid``."""
+    num_trials: Annotated[int, Field(ge=1, le=MANY)] = 32
+    """Trials in all; resuming finishes exactly this many."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the sampler."""
+
+
+WandbMode = Literal["online", "offline"]
+
+
+_SCHEMES = ("s3", "gs", "gcs", "file")
+
+
+def _checked(address: str) -> str:
+    parts = urlsplit(address)
+    if "@" in parts.netloc or ("@" in address and ":" in parts.netloc):
+        raise Problem(
+            "must hold no credentials: they would be written into results",
+            fix="give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    if parts.scheme and parts.scheme not in _SCHEMES:
+        shown = address.rpartition("@")[2]  # what is before it may be a secret
+        raise Problem("must be s3://…, gs://… or a path", got=shown, fix="s3://bucket/prefix")
+    if parts.scheme in ("s3", "gs", "gcs") and not parts.netloc:
+        raise Problem("must name a bucket", got=address, fix=f"{parts.scheme}://bucket/prefix")
+    return address
+
+
+StorageAddress = Annotated[str, AfterValidator(_checked)]
+"""``s3://bucket/prefix``, ``gs://bucket/prefix`` or a path that all nodes share."""
+
+
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class Wandb(Settings):
+    """One W&B run per cell. The API key is W&B's own matter: WANDB_API_KEY or ``wandb login``."""
+
+    project: _Name = "lrray"
+    entity: _Name | None = None
+    """User or team; default: the one that the API key belongs to."""
+    mode: WandbMode = "online"
+    """``offline`` writes files alone, without an account, for ``wandb sync`` some other day."""
+    tags: tuple[_Name, ...] = ()
+    """Tags of every run, beside those of the environment's ``WANDB_TAGS`` (a,b)."""
+
+
+class Tracking(Settings):
+    """Where cells are shown beside the results folder; no part of their identity."""
+
+    wandb: Wandb | None = None
+    tensorboard: bool = False
+    """Event files for each cell in ``tensorboard/<id>/``."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is to be tracked."""
+        return self.wandb is not None or self.tensorboard
+
+
+class StudyBase(Settings):
+    """What every study file holds; beside it ``grid:`` (see :mod:`lrray.studies.grid`)."""
+
+    kind: str
+    """Which kind of study the file describes."""
+    question: Annotated[str, Field(min_length=1)]
+    """What the study asks, in one sentence."""
+    hypothesis: Annotated[str, Field(min_length=1)]
+    """What is expected, written before the run."""
+    resources: Resources = Resources()
+    """What one cell needs."""
+    tracking: Tracking = Tracking()
+    """Where cells are shown beside the results folder."""
+    storage: StorageAddress | None = None
+    """Where results last when nodes share no disk: ``s3://…``, ``gs://…``, a path; None: in the
+    results folder, which all nodes must see."""
+
+    def shards_go_to_one_node(self) -> None:
+        """For kinds whose workers each write a part of a checkpoint.
+
+        Raises:
+            Problem: they may stand on several nodes, and a storage takes one node's files.
+        """
+        scattered = self.resources.workers > 1 and not self.resources.gpu
+        if self.storage is not None and scattered:
+            raise Problem(
+                "takes no sharded checkpoints of CPU workers, which may stand on several nodes",
+                at="storage", got=self.storage,
+                fix="resources.workers=1, GPUs (their workers share a node), or a shared folder",
+            )  # fmt: skip
+
+
+class CellSearch(Search):
+    """A search over settings of a cell, for one number of its result."""
+
+    sampler: Literal["tpe", "gp", "random", "grid"] = "tpe"
+    """One of Optuna's."""
+    metric: str
+    """Name of the number in the cell's result (and in its curves, for a scheduler)."""
+    mode: Literal["min", "max"] = "min"
+    """Whether smaller or larger is better."""
+    seeds: SeedSetting = (0,)
+    """Seeds that each trial repeats; it is judged by their mean."""
+    scheduler: Literal["none", "asha", "median"] = "none"
+    """Stops bad trials early, judged by ``metric`` in their curves over ``step``."""
+    max_step: Annotated[int, Field(ge=1)] = 100
+    """Largest ``step`` of a curve, for the scheduler."""
+
+
+class CellStudy(StudyBase):
+    """A study whose every grid point is one cell, or one search over cells."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the cell; usually an axis of the grid."""
+    search_space: SearchSpace | None = None
+    """Settings to search at every grid point."""
+    search: CellSearch | None = None
+    """How to search them."""
+
+    @model_validator(mode="after")
+    def _search_and_space_go_together(self) -> CellStudy:
+        if (self.search is None) != (self.search_space is None):
+            missing = "search" if self.search is None else "search_space"
+            raise Problem("search and search_space go together", at=missing, fix=f"add {missing}:")
+        return self
+
+    def cell_settings(self) -> dict[str, Any]:
+        """Everything that the cell's result depends on, as plain data."""
+        around = {"question", "hypothesis", "resources", "tracking", "storage"}
+        around |= {"search", "search_space"}
+        return self.model_dump(mode="json", exclude={*around, "kind"})
+
+
+def seed_list(seeds: int | tuple[int, ...]) -> tuple[int, ...]:
+    """``4`` as ``(0, 1, 2, 3)``; a list as it is."""
+    return tuple(range(seeds)) if isinstance(seeds, int) else seeds
+
+
+class HasSeeds(Settings):
+    """Mix-in of studies that repeat over seeds."""
+
+    seeds: SeedSetting
+    """Number of seeds (0 … n-1) or a list of them."""
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> HasSeeds:
+        if len(set(self.seed_list)) < len(self.seed_list):
+            raise Problem("seeds must be distinct", at="seeds", got=list(self.seed_list))
+        return self
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds themselves."""
+        return seed_list(self.seeds)

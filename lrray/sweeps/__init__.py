@@ -1,0 +1,1 @@
+"""Studies as W&B sweeps, and back."""

@@ -1,0 +1,246 @@
+"""W&B sweeps: a study as a sweep file, and a sweep file as a study.
+
+A sweep names the study in its ``command`` and holds only what W&B itself must know: method,
+metric, parameters. So nothing of the study is lost on the way out, and on the way in everything
+that a sweep does not say is taken from the study that it names (or that ``--base`` names).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lrray.config import load_yaml, set_key
+from lrray.errors import LrrayError
+from lrray.search.objective import Objective
+from lrray.studies.grid import GridPoint, expand
+from lrray.studies.kind import known_kinds, load_kind, load_runner
+from lrray.studies.load import read_study, study_kind
+from lrray.sweeps.space import flatten, from_parameter, to_parameter
+
+PROGRAM = "lrray.sweeps.agent"
+
+_METHODS = {
+    "level_set": "bayes", "tpe": "bayes", "gp": "bayes", "random": "random", "grid": "grid",
+}  # fmt: skip
+_SAMPLERS = {"bayes": "gp", "random": "random", "grid": "grid"}
+"""W&B's method -> the sampler that is most like it."""
+
+_ASHA = {"type": "hyperband", "min_iter": 1, "eta": 4}
+"""Tune's defaults in W&B's words."""
+
+
+@dataclass(frozen=True)
+class SearchedStudy:
+    """A study that holds one search, checked and raw."""
+
+    name: str
+    overrides: tuple[str, ...]
+    path: Path
+    data: dict[str, Any]
+    study: Any
+    objective: Objective
+
+
+def read_searched(name: str, overrides: Iterable[str] = ()) -> SearchedStudy:
+    """Reads a study whose one search another program is to run.
+
+    Raises:
+        LrrayError: it is wrong, searches nothing, or holds a grid of searches.
+    """
+    overrides = tuple(overrides)
+    data, path = read_study(name, overrides)
+    kind, points = check_study(data, str(path))
+    if len(points) > 1:
+        raise LrrayError(
+            f"{path}: grid", f"asks for {len(points)} searches; a sweep is one",
+            fix="leave grid out, e.g. grid=null",
+        )  # fmt: skip
+    study = points[0].study
+    return SearchedStudy(name, overrides, path, data, study, load_runner(kind).objective(study))
+
+
+def check_study(data: Mapping[str, Any], where: str) -> tuple[str, list[GridPoint]]:
+    """Kind and grid points of a raw study.
+
+    Raises:
+        LrrayError: anything is wrong with it.
+    """
+    kind = study_kind(dict(data), Path(where), known_kinds())
+    return kind, expand(data, load_kind(kind).Study, where)
+
+
+@dataclass
+class Translation:
+    """What came out, and what got lost."""
+
+    data: dict[str, Any]
+    losses: list[str] = field(default_factory=list)
+    """A line for everything that the other side cannot express."""
+
+
+def export_sweep(source: SearchedStudy) -> Translation:
+    """A study's search as the content of a W&B sweep file."""
+    search, losses = source.study.search, _losses(source.study)
+    wandb = source.study.tracking.wandb
+    place = {} if wandb is None else {"project": wandb.project, "entity": wandb.entity}
+    sweep = {
+        "name": source.path.stem,
+        "description": source.study.question,
+        **{key: value for key, value in place.items() if value is not None},
+        "program": PROGRAM,
+        "method": _METHODS[search.sampler],
+        "metric": {"name": source.objective.metric, "goal": source.objective.goal},
+        "parameters": _parameters(source.study),
+        "run_cap": search.num_trials,
+    }
+    if getattr(search, "scheduler", "none") == "asha":
+        sweep["early_terminate"] = dict(_ASHA)
+    words = [source.name, *source.overrides]
+    command = ["${env}", "${interpreter}", "-m", "${program}", *words, "${args_no_hyphens}"]
+    return Translation({**sweep, "command": command}, losses)
+
+
+def _parameters(study: Any) -> dict[str, Any]:
+    if study.search.sampler != "grid":
+        return {name: to_parameter(range_) for name, range_ in study.search_space.root.items()}
+    from lrray.search.samplers import grid_axes
+
+    axes = grid_axes(study.search_space.to_optuna(), study.search.num_trials)
+    return {name: {"values": values} for name, values in axes.items()}
+
+
+def _losses(study: Any) -> list[str]:
+    """What W&B will not do as the study would."""
+    search = study.search
+    lines = ["search.seed: W&B draws differently at every start"]
+    if search.sampler in ("level_set", "tpe"):
+        lines.append(
+            f"search.sampler {search.sampler}: W&B's bayes is a Gaussian process that minimises "
+            "the metric"
+        )
+    for name, range_ in study.search_space.root.items():
+        if range_.distribution == "int_log_uniform":
+            lines.append(f"search_space.{name}: W&B rounds, so its end values come half as often")
+    if getattr(search, "scheduler", "none") == "median":
+        lines.append("search.scheduler median: W&B has hyperband alone")
+    if getattr(search, "scheduler", "none") == "asha":
+        lines.append("search.scheduler asha: W&B counts logged points, not their step")
+    if study.kind == "difficulty":
+        lines.append("pairs: a sweep ends with the search; no pair is matched or measured again")
+    lines.append("resources: agents decide how many trials run at once")
+    return lines
+
+
+def import_sweep(path: Path, base: str | None = None) -> Translation:
+    """A W&B sweep file as the raw content of a study file.
+
+    Args:
+        path: the sweep file.
+        base: the study to change; default: the one that the sweep's command names.
+
+    Raises:
+        LrrayError: it is not a sweep file, or names no study.
+    """
+    sweep = load_yaml(path)
+    parameters = dict(flatten(sweep.get("parameters"), f"{path}: parameters"))
+    method = sweep.get("method")
+    if method not in _SAMPLERS:
+        got = {} if method is None else {"got": method}
+        raise LrrayError(f"{path}: method", "must be bayes, random or grid", fix="bayes", **got)
+    words = [base] if base is not None else _study_words(sweep, str(path))
+    source = read_searched(words[0], words[1:])
+    own = export_sweep(source).data
+    result = Translation(dict(source.data))
+    _take_parameters(result, parameters, own["parameters"], str(path))
+    if method != own["method"]:
+        _set(result, "search.sampler", _SAMPLERS[method])
+    _take_metric(result, sweep.get("metric"), own["metric"])
+    _take_early_stop(result, sweep.get("early_terminate"), own.get("early_terminate"))
+    _take_rest(result, sweep, own)
+    return result
+
+
+def _study_words(sweep: Mapping[str, Any], path: str) -> list[str]:
+    """The study and the overrides in the command of a sweep that was exported."""
+    command = sweep.get("command")
+    words = [str(word) for word in command] if isinstance(command, list) else []
+    for i, word in enumerate(words):
+        if word == PROGRAM or (word == "${program}" and sweep.get("program") == PROGRAM):
+            named = [word for word in words[i + 1 :] if not word.startswith("${")]
+            if named:
+                return named
+    raise LrrayError(path, "names no study in its command", fix="name one to change: --base STUDY")
+
+
+def _take_parameters(
+    result: Translation, parameters: Mapping[str, Any], own: Mapping[str, Any], path: str
+) -> None:
+    old = result.data.get("search_space", {})
+    space: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        if parameter == own.get(name):
+            space[name] = old[name]
+        elif "value" in parameter:
+            _set(result, name, parameter["value"])
+        else:
+            drawn = from_parameter(parameter, f"{path}: parameters.{name}")
+            if drawn is None:
+                shown = parameter.get("distribution", "with probabilities")
+                result.losses.append(f"parameters.{name}: nothing in lrray draws {shown} values")
+                drawn = old.get(name)
+            if drawn is not None:
+                space[name] = drawn
+    result.data["search_space"] = space
+
+
+def _take_metric(result: Translation, metric: Any, own: Mapping[str, Any]) -> None:
+    if not isinstance(metric, Mapping) or metric == own:
+        return
+    named = {"name": metric.get("name"), "goal": metric.get("goal", "minimize")}
+    if named != own and "metric" in result.data["search"]:
+        _set(result, "search.metric", named["name"])
+        _set(result, "search.mode", "max" if named["goal"] == "maximize" else "min")
+    elif named != own:
+        result.losses.append(f"metric {named['name']}: this kind of study searches {own['name']}")
+    if "target" in metric:
+        result.losses.append("metric.target: a search runs all its trials")
+
+
+def _take_early_stop(result: Translation, given: Any, own: Any) -> None:
+    if given == own:
+        return
+    if "metric" not in result.data.get("search", {}):
+        result.losses.append("early_terminate: cells of this kind of study run whole")
+    elif given is None:
+        _set(result, "search.scheduler", "none")
+    else:
+        _set(result, "search.scheduler", "asha")
+        if "max_iter" in given:
+            _set(result, "search.max_step", given["max_iter"])
+        for name in sorted(set(given) & {"s", "eta", "min_iter", "strict"}):
+            result.losses.append(f"early_terminate.{name}: Tune's own setting is used")
+
+
+def _take_rest(result: Translation, sweep: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    if sweep.get("run_cap", own["run_cap"]) != own["run_cap"]:
+        _set(result, "search.num_trials", sweep["run_cap"])
+    if "run_cap" not in sweep:
+        result.losses.append(f"run_cap: none given; the search ends after {own['run_cap']} trials")
+    if sweep.get("description", own["description"]) != own["description"]:
+        _set(result, "question", sweep["description"])
+    for name in ("project", "entity"):
+        if name in sweep and sweep[name] != own.get(name):
+            _set(result, f"tracking.wandb.{name}", sweep[name])
+    if sweep.get("program") != PROGRAM:
+        result.losses.append(f"program {sweep.get('program')}: the study's kind computes a trial")
+    known = {*own, "early_terminate", "project", "entity"}
+    for name in sweep:
+        if name not in known:
+            result.losses.append(f"{name}: no counterpart in a study")
+
+
+def _set(result: Translation, path: str, value: Any) -> None:
+    result.data = set_key(result.data, path, value, path)

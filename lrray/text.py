@@ -1,0 +1,66 @@
+"""How numbers are written: a mean to the decimals that its standard error supports."""
+
+from __future__ import annotations
+
+import math
+
+from lrray.statistics import Summary
+
+_PLAIN_DIGITS = 5
+"""Significant digits of a number that has no standard error."""
+
+_ROUNDING = 1e-13
+"""Errors of equal values, relative to these, come from adding them up in floating point."""
+
+
+def plain(value: float) -> str:
+    """A number alone."""
+    return f"{value:.{_PLAIN_DIGITS}g}"
+
+
+def rounded(mean: float, error: float | None) -> tuple[str, str]:
+    """Mean and standard error as text: two significant digits of the error, the mean to the same.
+
+    The error is empty where there is none (NaN, a single value).
+    """
+    if error is None or not math.isfinite(error):
+        return plain(mean), ""
+    if error <= _ROUNDING * abs(mean):
+        return plain(mean), "0"
+    exponent = math.floor(math.log10(error))
+    large = max(abs(mean), error)
+    if large >= 1e6 or large < 1e-4:
+        digits = max(1, math.floor(math.log10(large)) - exponent + 1)
+        return f"{mean:.{digits}e}", f"{error:.1e}"
+    decimals = max(0, 1 - exponent)
+    return f"{mean:z.{decimals}f}", f"{error:.{decimals}f}"
+
+
+def with_error(mean: float, error: float | None) -> str:
+    """``0.7540 ± 0.0040``."""
+    number, uncertainty = rounded(mean, error)
+    return f"{number} ± {uncertainty}" if uncertainty else number
+
+
+def measured(mean: float, error: float | None, n: int) -> Summary:
+    """A mean whose standard error and ``n`` are known, with its t interval."""
+    if error is None or n < 2:
+        return Summary(n, mean, math.nan, math.nan, math.nan)
+    from scipy import stats
+
+    reach = float(stats.t.ppf(0.975, n - 1)) * error
+    return Summary(n, mean, error, mean - reach, mean + reach)
+
+
+def in_words(value: Summary) -> str:
+    """``0.7540 ± 0.0040 (n = 16)``."""
+    return f"{with_error(value.mean, value.standard_error)} (n = {value.n})"
+
+
+def duration(seconds: float) -> str:
+    """``75`` as ``1 min 15 s``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
