@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from docutils import nodes
-from lrray.cli.app.app import app
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from typer.main import get_command
+
+from lrray.cli.app import app
 
 
 class Commands(SphinxDirective):
