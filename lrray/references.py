@@ -34,6 +34,13 @@ def user_modules(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({name.partition(":")[0] for name in names if is_reference(name)}))
 
 
+def search_working_folder() -> None:
+    """Lets modules of the working folder be found, before installed ones of their names."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
 def load_reference(reference: str, at: str = "") -> Callable[..., Any]:
     """Imports what a reference names: a function or a class.
 
@@ -73,9 +80,7 @@ def failure(error: BaseException) -> str:
 
 
 def _import(name: str, reference: str, at: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    search_working_folder()
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -83,7 +88,8 @@ def _import(name: str, reference: str, at: str) -> ModuleType:
         # there and imports another one in vain is an error inside it.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise _broken(name, error, at) from None
-        fix = _meant(name, _modules_here(), f"write {name.replace('.', '/')}.py in {here}")
+        write = f"write {name.replace('.', '/')}.py in {Path.cwd()}"
+        fix = _meant(name, _modules_here(), write)
         raise Problem(f"there is no module {name}", at=at, got=reference, fix=fix) from None
     except (Exception, SystemExit) as error:  # whatever a user's module does while it loads
         raise _broken(name, error, at) from None

@@ -17,16 +17,14 @@ name.
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Callable, Mapping
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from lrray.config import Problem
 from lrray.errors import did_you_mean
+from lrray.references import load_reference, user_modules
 from lrray.studies.kind import CellContext
 from lrray.studies.schema import CellStudy
 
@@ -44,7 +42,7 @@ class Study(CellStudy):
 
     @model_validator(mode="after")
     def _takes_the_settings(self) -> Study:
-        function = _load(self.function)
+        function = load_reference(self.function, at="function")
         parameters = inspect.signature(function).parameters
         if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             return self
@@ -64,12 +62,12 @@ class Study(CellStudy):
 
     def code(self) -> tuple[str, ...]:
         """Modules that the result depends on."""
-        return (self.function.partition(":")[0],)
+        return user_modules([self.function])
 
 
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
     """Calls the function."""
-    function = _load(settings["function"])
+    function = load_reference(settings["function"])
     parameters = inspect.signature(function).parameters
     arguments = dict(settings["settings"])
     for name, value in (("seed", settings["seed"]), ("context", context)):
@@ -79,19 +77,3 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     if not isinstance(result, Mapping):
         raise TypeError(f"{settings['function']} must return a mapping, but returned {result!r}")
     return dict(result)
-
-
-def _load(reference: str) -> Callable[..., Any]:
-    module, colon, name = reference.partition(":")
-    if not colon or not module or not name:
-        raise Problem("must be module:name", at="function", got=reference, fix="my_module:measure")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        loaded = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise Problem(f"cannot be loaded: {error}", at="function", got=reference) from None
-    if not callable(loaded):
-        raise Problem("must name a function", at="function", got=reference)
-    return loaded

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from lrray.config import Settings
-from lrray.references import is_reference, user_modules
+from lrray.references import is_reference
 
 RECURRENT_TYPES = ("mingru", "minlstm", "gru", "lstm")
 """Types written in this package; others are Hugging Face's or, as ``module:Class``, the user's."""
@@ -60,11 +60,6 @@ class ModelConfig(Settings):
         """Every key that is given, the type aside; null is as good as none."""
         names = self.model_fields_set - {"type"}
         return {name: value for name, value in self if name in names and value is not None}
-
-    @property
-    def user_modules(self) -> tuple[str, ...]:
-        """Modules of the user's that the model is made of."""
-        return user_modules([self.type])
 
     @model_serializer(mode="wrap")
     def _without_defaults_of_others(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -365,8 +365,3 @@ def test_tied_weights_are_multiplied_and_counted_once() -> None:
     size = model_size(model, LENGTH)
     assert size.num_embedding_parameters == VOCAB * 16
     assert size.flops_per_token == 6 * (VOCAB * 16 + 2 * 3 * 16 * 16)
-
-
-def test_the_models_module_is_code_that_results_depend_on() -> None:
-    assert own("Recurrent").user_modules == ("own_models",)
-    assert ModelConfig(type="llama").user_modules == ()

@@ -11,6 +11,7 @@ from lrray.difficulty.estimate import SampleSize, estimate
 from lrray.errors import LrrayError
 from lrray.gssm import GraphConfig
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.references import user_modules
 from lrray.search.objective import OBJECTIVE, Objective
 from lrray.studies.cell import Cell, code_version
 from lrray.studies.kind import CellContext
@@ -39,7 +40,7 @@ def make_cell(
             "size": {**asdict(size), "compressors": list(size.compressors)},
         },
         axes={**(point or {}), "alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
-        code=code_version(*CODE),
+        code=code_version(*CODE, *user_modules(size.compressors)),
     )
 
 

@@ -8,10 +8,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from lrray.config import Problem, Settings
-from lrray.difficulty.compressors import COMPRESSORS, PRIMER_TOKENS, gzip_difficulty
+from lrray.difficulty.compressors import (
+    COMPRESSORS,
+    PRIMER_TOKENS,
+    check_compressors,
+    gzip_difficulty,
+)
 from lrray.difficulty.estimate import SampleSize, noise_ceiling
 from lrray.difficulty.level_set import Bounds
-from lrray.errors import did_you_mean
 from lrray.gssm import GraphConfig
 from lrray.studies.schema import MANY, HasSeeds, Search, StudyBase
 from lrray.studies.space import SearchSpace
@@ -70,16 +74,13 @@ class DifficultyStudy(StudyBase, HasSeeds):
     entropy_sequences: Annotated[int, Field(ge=0)] = 16
     """Sequences per kernel draw that are scored exactly; 0 leaves the entropy out."""
     compressors: tuple[str, ...] = ()
-    """Further compressors to measure, in bits per token."""
+    """Further compressors to measure, in bits per token; ``module:function`` for one's own."""
     search: Search = Search()
     pairs: PairSettings = PairSettings()
 
     @model_validator(mode="after")
     def _check(self) -> DifficultyStudy:
-        for i, name in enumerate(self.compressors):
-            if name not in COMPRESSORS:
-                fix = did_you_mean(name, COMPRESSORS)
-                raise Problem("unknown compressor", at=f"compressors[{i}]", got=name, fix=fix)
+        check_compressors(self.compressors, list(COMPRESSORS))
         if set(self.search_space.root) != set(ALPHAS):
             got = sorted(self.search_space.root)
             raise Problem("must hold alpha_X and alpha_Z", at="search_space", got=got)

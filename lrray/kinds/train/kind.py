@@ -23,12 +23,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from lrray.config import Problem, numbers_in, parse
-from lrray.difficulty.compressors import COMPRESSORS
+from lrray.difficulty.compressors import COMPRESSORS, check_compressors, compressor_label
 from lrray.errors import LrrayError, did_you_mean
 from lrray.gssm import GSSM, GraphConfig
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import needed_data, task
 from lrray.models.config import ModelConfig
+from lrray.references import search_working_folder, user_modules
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext
 from lrray.studies.schema import CellStudy
@@ -66,7 +67,8 @@ class Study(CellStudy):
     train: TrainConfig
     """Its data, model and shuffle seeds are added to the cell's ``seed``."""
     compressors: tuple[str, ...] = ()
-    """Compressors measured on the held-out set, in bits per token."""
+    """Compressors measured on the held-out set, in bits per token; ``module:function`` for one's
+    own."""
 
     @field_validator("pairs", mode="before")
     @classmethod
@@ -82,10 +84,7 @@ class Study(CellStudy):
             fix = did_you_mean(self.pair_set, self.pairs)
             raise Problem("must name one of pairs", at="pair_set", got=self.pair_set, fix=fix)
         self.chosen()
-        for i, name in enumerate(self.compressors):
-            if name not in ("zlib", *COMPRESSORS):
-                fix = did_you_mean(name, ["zlib", *COMPRESSORS])
-                raise Problem("unknown compressor", at=f"compressors[{i}]", got=name, fix=fix)
+        check_compressors(self.compressors, ["zlib", *COMPRESSORS])
         self._check_resources()
         return self
 
@@ -126,6 +125,11 @@ class Study(CellStudy):
             "compressors": list(self.compressors),
             "seed": self.seed,
         }
+
+    def code(self) -> tuple[str, ...]:
+        """Modules that the result depends on."""
+        search_working_folder()
+        return (*CODE, *user_modules([self.model.type, *self.compressors]))
 
 
 def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
@@ -201,4 +205,7 @@ def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, 
     if not names:
         return {}
     tokens = heldout_tokens(gssm, config.eval_sequences, config.seq_len)
-    return {f"{name}_bits": compress_bits_per_token(tokens[:, 1:], name) for name in names}
+    return {
+        f"{compressor_label(name)}_bits": compress_bits_per_token(tokens[:, 1:], name)
+        for name in names
+    }
