@@ -15,6 +15,7 @@ from lrray.execution.process_group import WorkerLost, Workers, run_on_workers
 from lrray.execution.stopping import StopFlag
 from lrray.execution.watchdog import Watchdog
 from lrray.results.folder import RunFolder
+from lrray.results.record import CellRecord
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
 from lrray.tracking.follower import tracked
@@ -54,7 +55,7 @@ def run_durably(
     limits: Limits,
     spread: Workers = _ALONE,
     tell: Callable[[Any], None] | None = None,
-) -> dict[str, Any]:
+) -> CellRecord:
     """Runs a cell unless its result is there, keeps the outcome, and returns its record.
 
     A cell that raises is tried again and then recorded as failed. The note of a begun attempt

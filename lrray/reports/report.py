@@ -97,9 +97,9 @@ def _save(picture: Picture, run: Run) -> Path:
 
 def _failures(run: Run) -> list[Section]:
     rows: list[Row] = [
-        {**record["axes"], "reason": record.get("reason", ""), "cell": record["id"]}
+        {**record.axes, "reason": record.reason, "cell": record.id}
         for record in run.wanted_records()
-        if record["state"] == "failed"
+        if record.state == "failed"
     ]
     if not rows:
         return []

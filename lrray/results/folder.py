@@ -25,7 +25,6 @@ sees the old content or the new, never half of one.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,8 +35,8 @@ from typing import Any
 
 from lrray.errors import LrrayError
 from lrray.files import write_whole
-from lrray.results.record import DONE, FAILED, STOPPED, _plain, parse_record
-from lrray.studies.cell import Cell, digest
+from lrray.results.record import DONE, FAILED, STOPPED, CellRecord, plain_data
+from lrray.studies.cell import Cell
 
 OUTDATED = "outdated.json"
 """File that names the cells which earlier settings or code left, under ``cells``."""
@@ -117,7 +116,7 @@ class RunFolder:
 
     def write_json(self, name: str, data: Any) -> Path:
         """Writes plain data as JSON."""
-        return self.write_text(name, json.dumps(_plain(data), indent=1) + "\n")
+        return self.write_text(name, json.dumps(plain_data(data), indent=1) + "\n")
 
     def remove(self, name: str) -> None:
         """Removes one file if it is there."""
@@ -180,37 +179,32 @@ class RunFolder:
 
     def save_cell(self, cell: Cell, result: dict[str, Any], seconds: float) -> None:
         """Keeps a finished cell for good."""
-        self._save(cell, {"state": DONE, "seconds": seconds, "result": result})
+        self._save(CellRecord.of(cell, DONE, seconds, result))
 
     def save_failure(self, cell: Cell, reason: str, traceback: str, seconds: float) -> None:
         """Keeps a cell that failed for good: one line here, its traceback in a file."""
         self.write_text(f"failures/{cell.id}.txt", traceback)
-        self._save(cell, {"state": FAILED, "seconds": seconds, "reason": reason, "result": {}})
+        self._save(CellRecord.of(cell, FAILED, seconds, reason=reason))
 
     def save_stopped(self, cell: Cell) -> None:
         """Keeps that a scheduler stopped a cell, so that it is not run again."""
-        self._save(cell, {"state": STOPPED, "seconds": 0.0, "result": {}})
+        self._save(CellRecord.of(cell, STOPPED, 0.0))
 
-    def _save(self, cell: Cell, outcome: dict[str, Any]) -> None:
-        record = {"id": cell.id, "kind": cell.kind, "code": cell.code, **outcome}
-        record |= {"axes": dict(cell.axes), "settings": dict(cell.settings)}
-        record |= {"host": os.uname().nodename, "finished_at": time.time()}
-        plain = _plain(record)
-        plain["checksum"] = digest(plain)
-        self.write_json(f"cells/{cell.id}.json", plain)
+    def _save(self, record: CellRecord) -> None:
+        self.write_text(f"cells/{record.id}.json", record.to_json())
 
-    def load_cell(self, cell_id: str) -> dict[str, Any] | None:
+    def load_cell(self, cell_id: str) -> CellRecord | None:
         """A cell's record, or None where it is not there or was damaged (then quarantined)."""
         path = self.cell_path(cell_id)
         try:
-            record = parse_record(path.read_bytes(), cell_id)
+            record = CellRecord.parse(path.read_bytes(), cell_id)
         except FileNotFoundError:
             return None
         if record is None:
             self.quarantine(path)
         return record
 
-    def cells(self) -> Iterator[dict[str, Any]]:
+    def cells(self) -> Iterator[CellRecord]:
         """Records of all finished cells that can be read, in the order of their ids."""
         folder = self.path / "cells"
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
@@ -225,7 +219,7 @@ class RunFolder:
 
     def forget_failures(self) -> int:
         """Drops the records of failed cells, so that they run again; returns how many."""
-        failed = [record["id"] for record in self.cells() if record["state"] == FAILED]
+        failed = [record.id for record in self.cells() if record.state == FAILED]
         for cell_id in failed:
             self.remove(f"cells/{cell_id}.json")
         return len(failed)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lrray.results.record import DONE
-from lrray.results.run import Record, Run
+from lrray.results.record import DONE, CellRecord
+from lrray.results.run import Run
 from lrray.statistics import Summary, summarize
 from lrray.studies.axes import axes_label
 from lrray.studies.cell import digest
@@ -25,7 +25,7 @@ class Group:
 
     axes: dict[str, Any]
     """What tells it from the other groups; the seed left out."""
-    records: list[Record] = field(default_factory=list)
+    records: list[CellRecord] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -36,7 +36,7 @@ class Group:
         """One number per seed; of a cell that repeats seeds, each of them."""
         values: list[float] = []
         for record in self.records:
-            result = record["result"]
+            result = record.result
             own = result.get("per_seed", {}).get(metric, [result.get(metric)])
             values += [float(value) for value in own if value is not None]
         return values
@@ -56,9 +56,9 @@ def groups_of(run: Run) -> list[Group]:
     """The groups of a run's finished cells, in the order of their axes' values."""
     groups: dict[str, Group] = {}
     for record in run.wanted_records():
-        if record["state"] == DONE:
-            axes = {k: v for k, v in record["axes"].items() if k != SEED}
-            key = digest([axes, _without_seed(record["settings"]), record["code"]])
+        if record.state == DONE:
+            axes = {k: v for k, v in record.axes.items() if k != SEED}
+            key = digest([axes, _without_seed(record.settings), record.code])
             groups.setdefault(key, Group(axes)).records.append(record)
     return sorted(groups.values(), key=lambda group: [_order(v) for v in group.axes.values()])
 
@@ -80,7 +80,7 @@ def metrics_of(groups: list[Group]) -> list[str]:
         name
         for group in groups
         for record in group.records
-        for name, value in record["result"].items()
+        for name, value in record.result.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     )
     errors = {f"{name}_se" for name in names}

@@ -14,12 +14,9 @@ from lrray.config import load_yaml
 from lrray.errors import LrrayError
 from lrray.results.folder import OUTDATED, RunFolder
 from lrray.results.lock import is_held
-from lrray.results.record import parse_record
+from lrray.results.record import CellRecord
 
 State = Literal["running", "finished", "stopped"]
-
-Record = dict[str, Any]
-"""What ``cells/<id>.json`` holds: id, state, axes, settings, result, seconds, …"""
 
 
 @dataclass(frozen=True)
@@ -81,17 +78,17 @@ class Run:
             return "finished"
         return "running" if is_held(self.path) else "stopped"
 
-    def records(self) -> Iterator[Record]:
+    def records(self) -> Iterator[CellRecord]:
         """All readable cells, in the order of their ids."""
         for path in sorted((self.path / "cells").glob("*.json")) if self._holds("cells") else ():
             record = None if path.is_symlink() else read_record(path)
             if record is not None:
                 yield record
 
-    def wanted_records(self) -> Iterator[Record]:
+    def wanted_records(self) -> Iterator[CellRecord]:
         """The cells of the study as it stands; those in :meth:`outdated` stay out."""
         outdated = self.outdated()
-        return (record for record in self.records() if record["id"] not in outdated)
+        return (record for record in self.records() if record.id not in outdated)
 
     def outdated(self) -> set[str]:
         """Ids of cells here that earlier settings or code left."""
@@ -125,10 +122,10 @@ class Run:
         return data if isinstance(data, dict) else {}
 
 
-def read_record(path: Path) -> Record | None:
+def read_record(path: Path) -> CellRecord | None:
     """A cell's record, or None where it is gone or damaged."""
     try:
-        return parse_record(path.read_bytes(), path.stem)
+        return CellRecord.parse(path.read_bytes(), path.stem)
     except OSError:
         return None
 

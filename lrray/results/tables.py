@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
-from lrray.results.record import DONE
+from lrray.results.record import DONE, CellRecord
 from lrray.statistics import summarize
 
 
-def cell_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def cell_table(records: Sequence[CellRecord]) -> pd.DataFrame:
     """One row per cell: id, state, axes, the plain numbers of its result, seconds."""
     rows = [
         {
-            "id": record["id"],
-            "state": record["state"],
-            **record["axes"],
-            **{k: v for k, v in record["result"].items() if isinstance(v, int | float | str)},
-            "seconds": record["seconds"],
+            "id": record.id,
+            "state": record.state,
+            **record.axes,
+            **{k: v for k, v in record.result.items() if isinstance(v, int | float | str)},
+            "seconds": record.seconds,
         }
         for record in records
     ]

@@ -98,9 +98,9 @@ class GridRun:
         self.folder.note_outdated(wanted)
         records = [r for r in (self.folder.load_cell(i) for i in wanted) if r is not None]
         table = cell_table(records)
-        axes = list(dict.fromkeys(name for record in records for name in record["axes"]))
+        axes = list(dict.fromkeys(name for record in records for name in record.axes))
         self.folder.write_text("cells.csv", table.to_csv(index=False))
-        failed = [record for record in records if record["state"] == FAILED]
+        failed = [record for record in records if record.state == FAILED]
         summary = {
             "study": self.folder.path.parent.name,
             "run": self.folder.path.name,
@@ -108,13 +108,13 @@ class GridRun:
             "question": self.study.question,
             "hypothesis": self.study.hypothesis,
             "cells": len(wanted),
-            "done": sum(record["state"] == DONE for record in records),
-            "stopped": sum(record["state"] == STOPPED for record in records),
+            "done": sum(record.state == DONE for record in records),
+            "stopped": sum(record.state == STOPPED for record in records),
             "failed": len(failed),
-            "failures": [{"axes": r["axes"], "id": r["id"], "reason": r["reason"]} for r in failed],
+            "failures": [{"axes": r.axes, "id": r.id, "reason": r.reason} for r in failed],
             "axes": axes,
             "means": aggregate(table, axes).to_dict("records"),
-            "cell_seconds": float(sum(record["seconds"] for record in records)),
+            "cell_seconds": float(sum(record.seconds for record in records)),
             "wall_seconds": seconds,
         }
         self.folder.write_json("summary.json", summary)

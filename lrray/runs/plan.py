@@ -16,7 +16,7 @@ from rich.text import Text
 from lrray.errors import LrrayError
 from lrray.gssm.model import default_threads
 from lrray.results.folder import RunFolder
-from lrray.results.record import DONE
+from lrray.results.record import DONE, CellRecord
 from lrray.search.journal import JOURNAL, MakeCell, ended_trials
 from lrray.search.objective import objective
 from lrray.studies.cell import Cell, make_cell
@@ -118,18 +118,18 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     """What a run would do, and how long, from measured cells of an earlier run if there are any."""
     study: CellStudy = points[0].study
     records = [] if earlier is None else list(earlier.cells())
-    records = [record for record in records if record["state"] == DONE]
+    records = [record for record in records if record.state == DONE]
     rows: dict[str, Any] = {"grid points": len(points)}
     if study.search is None:
         cells = [make_cell(point.study, point.axes) for point in points]
-        done = {record["id"] for record in records}
+        done = {record.id for record in records}
         counts = {"cells": len(cells), "done already": sum(cell.id in done for cell in cells)}
         records = _alike(records, cells)
     else:
         counts = _trials(points, earlier)
     in_all, done_already = counts.values()
     rows |= counts
-    seconds = [record["seconds"] for record in records]
+    seconds = [record.seconds for record in records]
     if seconds:
         mean, source = sum(seconds) / len(seconds), f"{len(seconds)} cells of an earlier run"
     elif study.resources.cell_minutes is not None:
@@ -148,7 +148,7 @@ def _trials(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str,
     return {"trials": sum(wanted), "done already": done}
 
 
-def _alike(records: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def _alike(records: list[CellRecord], cells: Sequence[Cell]) -> list[CellRecord]:
     """Records that differ from the cells only where these differ from one another, or in an axis.
 
     A cell of another scale says nothing about how long these take.
@@ -157,7 +157,7 @@ def _alike(records: list[dict[str, Any]], cells: Sequence[Cell]) -> list[dict[st
     for cell in cells:
         own = _leaves(cell.settings)
         fixed = {p: v for p, v in fixed.items() if p not in cell.axes and own.get(p) == v}
-    return [record for record in records if fixed.items() <= _leaves(record["settings"]).items()]
+    return [record for record in records if fixed.items() <= _leaves(record.settings).items()]
 
 
 def _leaves(settings: Any, path: str = "") -> dict[str, Any]:

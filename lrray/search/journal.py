@@ -19,7 +19,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from lrray.files import write_whole
 from lrray.results.folder import RunFolder
-from lrray.results.record import DONE, FAILED, STOPPED
+from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
 from lrray.search.objective import OBJECTIVE
 from lrray.search.queue import SearchArm
 from lrray.studies.cell import Cell
@@ -87,7 +87,7 @@ def open_arm(
         else:
             repeat[cell_id] = {key: parameters[key] for key in space}
     axes = _axes_of_cells(folder, storage)
-    lost = [r for r in _own_records(folder, axes, space, cell) if r["id"] not in known]
+    lost = [r for r in _own_records(folder, axes, space, cell) if r.id not in known]
     ended += [_as_trial(record, space, score) for record in lost]
     _rewrite(storage, name, ended)
     remaining = max(0, search.num_trials - len(ended))
@@ -103,25 +103,25 @@ def open_arm(
     return SearchArm(name, seeker, cell, score, remaining)
 
 
-_AXES: WeakKeyDictionary[JournalStorage, dict[str, dict[str, Any]]] = WeakKeyDictionary()
+_AXES: WeakKeyDictionary[JournalStorage, dict[str, Mapping[str, Any]]] = WeakKeyDictionary()
 """Journal -> cell -> axes: hundreds of searches share a run, and each looks through its cells."""
 
 
-def _axes_of_cells(folder: RunFolder, storage: JournalStorage) -> dict[str, dict[str, Any]]:
+def _axes_of_cells(folder: RunFolder, storage: JournalStorage) -> dict[str, Mapping[str, Any]]:
     """Axes of all cells that have a record, of which each is read once."""
     known = _AXES.setdefault(storage, {})
     for path in sorted((folder.path / "cells").glob("*.json")):
         if path.stem not in known and (record := folder.load_cell(path.stem)) is not None:
-            known[path.stem] = record["axes"]
+            known[path.stem] = record.axes
     return known
 
 
 def _own_records(
     folder: RunFolder,
-    axes_of: Mapping[str, dict[str, Any]],
+    axes_of: Mapping[str, Mapping[str, Any]],
     space: dict[str, BaseDistribution],
     cell: MakeCell,
-) -> list[dict[str, Any]]:
+) -> list[CellRecord]:
     """Records of cells that this search proposed, whether its journal still knows them or not."""
     found = []
     others: dict[str, Any] | None = None  # axes that all cells of this search have in common
@@ -132,7 +132,7 @@ def _own_records(
             others = _without(space, cell(axes).axes)
         if _without(space, axes) == others and cell(axes).id == cell_id:
             found.append(folder.load_cell(cell_id))
-    return sorted(filter(None, found), key=lambda record: record["finished_at"])
+    return sorted(filter(None, found), key=lambda record: record.finished_at)
 
 
 def _without(space: Mapping[str, Any], axes: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,19 +142,17 @@ def _without(space: Mapping[str, Any], axes: Mapping[str, Any]) -> dict[str, Any
 _STATES = {DONE: TrialState.COMPLETE, FAILED: TrialState.FAIL, STOPPED: TrialState.PRUNED}
 
 
-def _as_trial(
-    record: Mapping[str, Any], space: dict[str, BaseDistribution], score: Score
-) -> FrozenTrial:
-    measured = score(record["result"]) if record["state"] == DONE else {}
+def _as_trial(record: CellRecord, space: dict[str, BaseDistribution], score: Score) -> FrozenTrial:
+    measured = score(record.result) if record.state == DONE else {}
     trial = optuna.trial.create_trial(
-        state=_STATES[record["state"]],
-        params={key: record["axes"][key] for key in space},
+        state=_STATES[record.state],
+        params={key: record.axes[key] for key in space},
         distributions=space,
         value=measured.get(OBJECTIVE),
         user_attrs=dict(measured),
     )
-    trial.datetime_start = datetime.fromtimestamp(record["finished_at"] - record["seconds"])
-    trial.datetime_complete = datetime.fromtimestamp(record["finished_at"])
+    trial.datetime_start = datetime.fromtimestamp(record.finished_at - record.seconds)
+    trial.datetime_complete = datetime.fromtimestamp(record.finished_at)
     return trial
 
 

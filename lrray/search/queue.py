@@ -17,7 +17,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from lrray.errors import NO_ROOM, LrrayError, StorageError, told_no_room
 from lrray.results.folder import RunFolder
-from lrray.results.record import DONE, FAILED
+from lrray.results.record import DONE, FAILED, CellRecord
 from lrray.studies.cell import Cell
 
 BATCH_S = 1.0
@@ -53,7 +53,7 @@ class CellSource(Searcher):
         """The next trial's cells; empty where none is left, None to be asked again later."""
         raise NotImplementedError
 
-    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+    def ended(self, trial_id: str, records: list[CellRecord | None]) -> None:
         """Hears how a trial's cells ended; None for one that has no record."""
 
     def suggest(self, trial_id: str) -> Any:
@@ -79,7 +79,7 @@ class CellSource(Searcher):
             self.folder.save_stopped(cells[0])
             records = [self.folder.load_cell(cells[0].id)]
         for record in records:
-            if record is not None and record["state"] != FAILED:
+            if record is not None and record.state != FAILED:
                 self.num_done += 1
             else:
                 self.num_failed += 1
@@ -91,7 +91,7 @@ class CellSource(Searcher):
             self.broken = reason
         self.changed()
 
-    def _records(self, cells: list[Cell]) -> list[dict[str, Any] | None]:
+    def _records(self, cells: list[Cell]) -> list[CellRecord | None]:
         try:
             self.folder.receive(cell.id for cell in cells)
         except StorageError as reason:
@@ -148,9 +148,9 @@ class FixedCells(CellSource):
         count = min(max(1, min(size, share)), len(self._waiting))
         return [self._waiting.popleft() for _ in range(count)]
 
-    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+    def ended(self, trial_id: str, records: list[CellRecord | None]) -> None:
         """Learns how long a cell takes."""
-        seconds = [record["seconds"] for record in records if record is not None]
+        seconds = [record.seconds for record in records if record is not None]
         if seconds:
             self._seconds = 0.5 * self._seconds + 0.5 * sum(seconds) / len(seconds)
 
@@ -193,13 +193,13 @@ class SearchedCells(CellSource):
         assert parameters is not None
         return [arm.cell(parameters)]
 
-    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+    def ended(self, trial_id: str, records: list[CellRecord | None]) -> None:
         """Tells the proposing search what its proposal gave."""
         record = records[0]
         arm = self._arm_of.pop(trial_id)
-        done = record is not None and record["state"] == DONE
-        measured = arm.score(record["result"]) if done and record is not None else None
-        failed = record is None or record["state"] == FAILED
+        done = record is not None and record.state == DONE
+        measured = arm.score(record.result) if done and record is not None else None
+        failed = record is None or record.state == FAILED
         arm.search.on_trial_complete(trial_id, measured, error=failed)
 
 
@@ -231,7 +231,7 @@ class Steps(CellSource):
             self._step = next(self._steps, None)
         return []
 
-    def ended(self, trial_id: str, records: list[dict[str, Any] | None]) -> None:
+    def ended(self, trial_id: str, records: list[CellRecord | None]) -> None:
         """Passed on to the step that handed the cells out."""
         if self._step is not None:
             self._step.ended(trial_id, records)

@@ -129,8 +129,8 @@ class Courier:
         listed = {n: f for n, f in folder.store.listing().items() if _top(n) not in _STAYS}
         if "study.yaml" in listed:
             for record in folder.cells():
-                if record["state"] == FAILED:
-                    folder.cell_path(record["id"]).unlink()
+                if record.state == FAILED:
+                    folder.cell_path(record.id).unlink()
         here = self._files(skip=_HERE)
         folder.fetch(name for name in listed if name not in here or _top(name) != _RECORDS)
         folder.send(name for name in here if name not in listed)

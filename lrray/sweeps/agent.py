@@ -19,7 +19,7 @@ from lrray.errors import LrrayError
 from lrray.execution.attempts import Limits
 from lrray.execution.worker import run_durably
 from lrray.results.folder import RunFolder
-from lrray.results.record import DONE
+from lrray.results.record import DONE, CellRecord
 from lrray.studies.cell import Cell
 from lrray.studies.load import read_study
 from lrray.sweeps.convert import SearchedStudy, read_searched
@@ -49,18 +49,16 @@ def evaluate(name: str, words: list[str]) -> dict[str, float]:
     run.config.update({key: config[key] for key in config if key not in run.config})
     record = _measure(cell, _limits(source.study), lambda point: run.log(dict(point)))
     numbers: dict[str, float] = {}
-    if record["state"] == DONE:
-        numbers = {**source.objective.score(record["result"]), "seconds": record["seconds"]}
+    if record.state == DONE:
+        numbers = {**source.objective.score(record.result), "seconds": record.seconds}
         run.log(numbers)
     run.finish(exit_code=0 if numbers else 1)
     if not numbers:
-        raise LrrayError("the cell failed", record["reason"])
+        raise LrrayError("the cell failed", record.reason)
     return numbers
 
 
-def _measure(
-    cell: Cell, limits: Limits, log: Callable[[Mapping[str, float]], None]
-) -> dict[str, Any]:
+def _measure(cell: Cell, limits: Limits, log: Callable[[Mapping[str, float]], None]) -> CellRecord:
     """Runs a cell in a folder that is thrown away; W&B keeps what it gave."""
     with tempfile.TemporaryDirectory(prefix="lrray-") as place:
         folder = RunFolder(Path(place))

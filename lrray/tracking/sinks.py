@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lrray.config import dump_yaml, numbers_in
 from lrray.results.folder import RunFolder
-from lrray.results.record import DONE
+from lrray.results.record import DONE, CellRecord
 from lrray.studies.cell import Cell, digest
 from lrray.studies.schema import WandbMode
 from lrray.tracking.wandb_files import wait_for_end
@@ -31,7 +31,7 @@ class Sink(Protocol):
     def point(self, step: int, numbers: Mapping[str, float]) -> None:
         """Takes one point of the curves."""
 
-    def close(self, record: Mapping[str, Any] | None) -> None:
+    def close(self, record: CellRecord | None) -> None:
         """Takes the finished cell's record, None where it has none, and ends."""
 
 
@@ -57,7 +57,7 @@ class TensorBoardSink:
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, step)
 
-    def close(self, record: Mapping[str, Any] | None) -> None:
+    def close(self, record: CellRecord | None) -> None:
         """Adds the result as ``result/<name>``."""
         for name, value in result_numbers(record).items():
             self._writer.add_scalar(f"result/{name}", value, self._next)
@@ -116,12 +116,12 @@ class WandbSink:
         # Committed at once: a pending last point would overwrite the summary when it finishes.
         self._run.log(dict(numbers), step=step, commit=True)
 
-    def close(self, record: Mapping[str, Any] | None) -> None:
+    def close(self, record: CellRecord | None) -> None:
         """Writes the result into the run's summary and finishes it."""
         self._run.summary.update(result_numbers(record))
         if record is not None:
-            self._run.summary.update({"state": record["state"]})
-        good = record is not None and record["state"] == DONE
+            self._run.summary.update({"state": record.state})
+        good = record is not None and record.state == DONE
         self._run.finish(exit_code=0 if good else 1)
         wait_for_end(Path(self._run.dir).parent)
 
@@ -159,8 +159,8 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def result_numbers(record: Mapping[str, Any] | None) -> dict[str, float]:
+def result_numbers(record: CellRecord | None) -> dict[str, float]:
     """The numbers of a cell's result by key path, and the seconds it took."""
     if record is None:
         return {}
-    return {**dict(numbers_in(record["result"])), "seconds": record["seconds"]}
+    return {**dict(numbers_in(record.result)), "seconds": record.seconds}

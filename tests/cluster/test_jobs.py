@@ -3,12 +3,12 @@
 Ray is started in a namespace of its own, with its token, so that no other Ray is in reach.
 """
 
-import json
 import subprocess
 
 import pytest
 import yaml
 
+from lrray.results.run import read_record
 from tests.cluster.hosts import PATIENCE_S, Network, missing, wait_until
 
 pytestmark = pytest.mark.cluster
@@ -133,8 +133,8 @@ def test_a_stopped_study_is_resumed_and_fetched_while_it_runs(server):
     runs = list(server.results.glob("good/*"))
     assert len(runs) == 1, "resuming makes no new run"
     server.lrray("fetch")  # the newest
-    records = [json.loads(path.read_text()) for path in home.glob("good/*/cells/*.json")]
-    assert sorted(record["result"]["square"] for record in records) == [0.0, 1.0, 4.0]
+    records = [read_record(path) for path in home.glob("good/*/cells/*.json")]
+    assert sorted(record.result["square"] for record in records) == [0.0, 1.0, 4.0]
     assert next(home.glob("good/*/report.html")).stat().st_size
     assert not next(home.glob("good/*")).joinpath("checkpoints").exists()
 

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 import yaml
 
+from lrray.results.run import read_record
 from tests.cluster.hosts import PATIENCE_S, ROOT, Network, missing, wait_until
 from tests.cluster.rendered import render
 from tests.studies.small_study import STUDY
@@ -100,7 +101,7 @@ class Cluster:
 
     def records(self, study):
         paths = self.results.glob(f"{study}/*/cells/*.json")
-        return [json.loads(path.read_text()) for path in paths]
+        return [read_record(path) for path in paths]
 
     def waiting(self, host):
         """Cells that wait at the gate on a host."""
@@ -187,8 +188,8 @@ def test_results_come_home_whole(cluster):
     cluster.lrray("fetch", _job(cluster, "grid"))
     cluster.lrray("fetch", _job(cluster, "small"))
     home = cluster.laptop.home / "study" / "results"
-    records = [json.loads(path.read_text()) for path in home.glob("grid/*/cells/*.json")]
-    squares = sorted(record["result"]["square"] for record in records)
+    records = [read_record(path) for path in home.glob("grid/*/cells/*.json")]
+    squares = sorted(record.result["square"] for record in records)
     assert squares == [float(i * i) for i in range(NUM_CELLS)]
     assert json.loads(next(home.glob("grid/*/summary.json")).read_text())["failed"] == 0
     summary = json.loads(next(home.glob("small/*/summary.json")).read_text())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,8 @@ TRAIN: dict[str, Any] = {
 def measured(kind: str, settings: dict[str, Any], seed: Any, folder: RunFolder) -> Any:
     cell = Cell(kind, {**settings, "seed": seed}, {}, "c0de")
     record = run_durably(cell, folder, Limits())
-    assert record["state"] == DONE, record
-    return cell, record["result"]
+    assert record.state == DONE, record
+    return cell, record.result
 
 
 @pytest.mark.parametrize(("kind", "settings", "number"), [
@@ -71,10 +70,10 @@ def test_a_search_with_a_scheduler_is_judged_by_the_mean_over_seeds(tmp_path: Pa
     ended = run(tmp_path, path)
     assert ended.returncode == 0, ended.stderr
     (folder,) = (tmp_path / "results" / "rates").iterdir()
-    records = [json.loads(record.read_text()) for record in (folder / "cells").iterdir()]
-    done = [record for record in records if record["state"] == DONE]
+    records = RunFolder(folder).cells()
+    done = [record for record in records if record.state == DONE]
     assert done
     for record in done:
-        rate = record["settings"]["settings"]["rate"]
-        assert record["result"]["per_seed"]["loss"] == [rate, 2 * rate, 3 * rate]
-        assert record["result"]["loss"] == pytest.approx(2 * rate)
+        rate = record.settings["settings"]["rate"]
+        assert record.result["per_seed"]["loss"] == [rate, 2 * rate, 3 * rate]
+        assert record.result["loss"] == pytest.approx(2 * rate)

@@ -60,7 +60,7 @@ def test_a_cell_without_a_record_is_over_only_where_a_scheduler_stops_cells(
     source.suggest("trial")
     source.on_trial_complete("trial", {})
     record = folder.load_cell(CELL.id)
-    assert (record and record["state"]) == (STOPPED if has_scheduler else None)
+    assert (record and record.state) == (STOPPED if has_scheduler else None)
 
 
 def test_a_trial_without_room_ends_the_study_and_leaves_its_cell_to_be_run(tmp_path: Path) -> None:

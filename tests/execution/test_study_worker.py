@@ -42,53 +42,53 @@ def attempts(folder: RunFolder, name: str) -> dict[str, Any]:
 
 def test_a_result_is_durable_and_computed_once(folder: RunFolder) -> None:
     record = run_durably(cell("works"), folder, Limits())
-    assert (record["state"], record["result"]) == (DONE, {"loss": 0.5})
-    before = folder.cell_path(record["id"]).stat()
+    assert (record.state, record.result) == (DONE, {"loss": 0.5})
+    before = folder.cell_path(record.id).stat()
     assert run_durably(cell("works"), folder, Limits()) == record
-    after = folder.cell_path(record["id"]).stat()
+    after = folder.cell_path(record.id).stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert list((folder.path / "attempts").iterdir()) == []
 
 
 def test_a_damaged_result_is_computed_again(folder: RunFolder) -> None:
     record = run_durably(cell("works"), folder, Limits())
-    folder.cell_path(record["id"]).write_text("{")
+    folder.cell_path(record.id).write_text("{")
     again = run_durably(cell("works"), folder, Limits())
-    assert again["result"] == record["result"]
+    assert again.result == record.result
     assert len(list((folder.path / "quarantine").iterdir())) == 1
 
 
 def test_a_cell_that_raises_is_tried_again_and_then_kept_as_failed(folder: RunFolder) -> None:
     record = run_durably(cell("raises"), folder, Limits(max_failures=2))
-    assert record["state"] == FAILED
-    assert record["reason"] == "ValueError: no such luck"
-    traceback = (folder.path / "failures" / f"{record['id']}.txt").read_text()
+    assert record.state == FAILED
+    assert record.reason == "ValueError: no such luck"
+    traceback = (folder.path / "failures" / f"{record.id}.txt").read_text()
     assert "in raises" in traceback
     assert run_durably(cell("raises"), folder, Limits()) == record  # for good
 
 
 def test_a_cell_that_fails_once_counts_as_done(folder: RunFolder) -> None:
-    assert run_durably(cell("works_the_second_time"), folder, Limits())["state"] == DONE
+    assert run_durably(cell("works_the_second_time"), folder, Limits()).state == DONE
 
 
 def test_a_result_that_is_not_finite_is_a_failure_that_says_where(folder: RunFolder) -> None:
     record = run_durably(cell("diverges"), folder, Limits(max_failures=0))
-    assert record["state"] == FAILED
-    assert record["reason"] == (
+    assert record.state == FAILED
+    assert record.reason == (
         "ValueError: the result's per_seed.loss[1] is nan: the computation diverged"
     )
 
 
 def test_a_standard_error_may_be_undefined(folder: RunFolder) -> None:
     record = run_durably(cell("has_one_seed"), folder, Limits())
-    assert record["result"] == {"loss": 1.0, "loss_se": None}
+    assert record.result == {"loss": 1.0, "loss_se": None}
 
 
 @pytest.mark.parametrize("name", ["returns_no_numbers_by_name", "returns_what_cannot_be_kept"])
 def test_a_result_of_another_kind_is_a_failure(folder: RunFolder, name: str) -> None:
     record = run_durably(cell(name), folder, Limits(max_failures=0))
-    assert record["state"] == FAILED
-    assert record["reason"].startswith("TypeError: ")
+    assert record.state == FAILED
+    assert record.reason.startswith("TypeError: ")
 
 
 @pytest.mark.parametrize("name", ["finds_no_room", "finds_no_room_for_a_checkpoint"])
@@ -99,7 +99,7 @@ def test_a_full_disk_is_no_fault_of_the_cells(folder: RunFolder, name: str) -> N
             run_durably(cell(name), folder, limits)
     assert folder.load_cell(cell(name).id) is None
     (folder.path / "shared").mkdir()  # there is room
-    assert run_durably(cell(name), folder, limits)["state"] == DONE
+    assert run_durably(cell(name), folder, limits).state == DONE
 
 
 def test_a_cell_that_hangs_is_ended_at_its_time_limit(folder: RunFolder) -> None:
@@ -110,7 +110,7 @@ def test_a_cell_that_hangs_is_ended_at_its_time_limit(folder: RunFolder) -> None
     assert in_its_own_process("hangs", folder, **limits) == 0  # not run again
     record = folder.load_cell(cell("hangs").id)
     assert record is not None
-    assert (record["state"], record["reason"]) == (
+    assert (record.state, record.reason) == (
         FAILED, "passed its time limit of 0.2 s (2 times)"
     )  # fmt: skip
 
@@ -121,7 +121,7 @@ def test_a_cell_that_eats_memory_is_ended_at_its_limit(folder: RunFolder) -> Non
     assert in_its_own_process("eats_memory", folder, **limits) == 0
     record = folder.load_cell(cell("eats_memory").id)
     assert record is not None
-    assert record["reason"] == "passed its memory limit of 1.5 GB (1 times)"
+    assert record.reason == "passed its memory limit of 1.5 GB (1 times)"
 
 
 def test_a_cell_that_kills_its_workers_is_kept_as_failed(folder: RunFolder) -> None:
@@ -131,7 +131,7 @@ def test_a_cell_that_kills_its_workers_is_kept_as_failed(folder: RunFolder) -> N
     assert in_its_own_process("dies", folder, **limits) == 0
     record = folder.load_cell(cell("dies").id)
     assert record is not None
-    assert (record["state"], record["reason"]) == (FAILED, "its worker died (2 times)")
+    assert (record.state, record.reason) == (FAILED, "its worker died (2 times)")
 
 
 def test_a_cell_that_gets_on_between_deaths_is_not_given_up(folder: RunFolder) -> None:
@@ -141,7 +141,7 @@ def test_a_cell_that_gets_on_between_deaths_is_not_given_up(folder: RunFolder) -
     assert in_its_own_process("dies_further_on_every_time", folder, **limits) == 0
     record = folder.load_cell(cell("dies_further_on_every_time").id)
     assert record is not None
-    assert record["state"] == DONE
+    assert record.state == DONE
 
 
 @pytest.mark.parametrize("drivers", [("one", "one"), ("one", "two")])
@@ -153,8 +153,8 @@ def test_the_seconds_of_a_cell_are_those_of_all_its_attempts(
     assert statuses == [-9, 0]
     record = folder.load_cell(cell("fails_late").id)
     assert record is not None
-    assert record["result"] == {"tries": 3}
-    assert 3 * 0.2 <= record["seconds"] <= time.time() - begun
+    assert record.result == {"tries": 3}
+    assert 3 * 0.2 <= record.seconds <= time.time() - begun
 
 
 def test_seeds_that_ended_before_a_kill_are_not_run_again(folder: RunFolder) -> None:
@@ -164,7 +164,7 @@ def test_seeds_that_ended_before_a_kill_are_not_run_again(folder: RunFolder) -> 
     assert (folder.path / "shared" / "seeds").read_text() == "3 5 7 7 9"
     record = folder.load_cell(cell("dies_at_its_third_seed", seeds).id)
     assert record is not None
-    assert record["result"]["per_seed"]["loss"] == [3 / 7, 5 / 7, 1.0, 9 / 7]
+    assert record.result["per_seed"]["loss"] == [3 / 7, 5 / 7, 1.0, 9 / 7]
 
 
 def test_no_cell_is_to_blame_when_its_worker_ends_with_the_driver(folder: RunFolder) -> None:
@@ -176,4 +176,4 @@ def test_no_cell_is_to_blame_when_its_worker_ends_with_the_driver(folder: RunFol
 def test_a_damaged_note_of_attempts_starts_the_count_anew(folder: RunFolder) -> None:
     (folder.path / "attempts").mkdir()
     (folder.path / "attempts" / f"{cell('works').id}.json").write_text('{"deaths": ')
-    assert run_durably(cell("works"), folder, Limits())["state"] == DONE
+    assert run_durably(cell("works"), folder, Limits()).state == DONE

@@ -1,7 +1,6 @@
 """Drives ``lrray study`` as a user's process of its own, to be killed at will."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import yaml
+
+from lrray.results.run import Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,7 +102,7 @@ def only_run(out):
 
 def cells(run):
     """Records of finished cells."""
-    return [json.loads(path.read_text()) for path in sorted(Path(run, "cells").glob("*.json"))]
+    return list(Run(Path(run)).records())
 
 
 def table(run):

@@ -195,7 +195,7 @@ def ended(process):
 
 def num_done(out):
     runs = [path.parent for path in out.glob("faulty/*/study.yaml")]
-    return sum(cell["state"] == "done" for run in runs for cell in cells(run))
+    return sum(cell.state == "done" for run in runs for cell in cells(run))
 
 
 def test_a_cluster_back_at_no_nodes_gets_them_again_for_what_is_left(tmp_path, cluster, log):
@@ -222,7 +222,7 @@ def test_a_cluster_back_at_no_nodes_gets_them_again_for_what_is_left(tmp_path, c
         kill(process)
     wait_for(lambda: cluster.nodes() == 0)
     assert Counter(log.read_text().split()) == {str(i): 1 for i in range(10)}
-    assert sorted(cell["result"]["square"] for cell in cells(only_run(out))) == [
+    assert sorted(cell.result["square"] for cell in cells(only_run(out))) == [
         float(i * i) for i in range(10)
     ]
 
@@ -243,7 +243,7 @@ def test_nodes_that_are_all_taken_away_are_replaced_while_the_study_runs(tmp_pat
     tries = begun(log)
     assert Counter(i for i, _, _ in tries) == dict.fromkeys(range(4), 2)
     assert all(step == 10 for _, step, _ in tries[4:])
-    assert [cell["result"] for cell in cells(only_run(out))] == [{"steps": 30.0}] * 4
+    assert [cell.result for cell in cells(only_run(out))] == [{"steps": 30.0}] * 4
 
 
 def at_step_10(out):

@@ -75,7 +75,7 @@ def test_a_cell_without_room_ends_the_study_in_one_line_and_resuming_goes_on(tmp
         "(fix: make room, then run the same command with --resume)"
     )
     assert "Traceback" not in output
-    assert not any(record["state"] == "failed" for record in cells(only_run(tmp_path / "out")))
+    assert not any(record.state == "failed" for record in cells(only_run(tmp_path / "out")))
     room.touch()
     code, output = finish(study, tmp_path / "out", "--resume")
     assert code == 0, output

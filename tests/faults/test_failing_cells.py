@@ -10,12 +10,12 @@ FIVE = {"settings.i": {"start": 0, "stop": 5}}
 
 
 def states(run):
-    return {record["settings"]["settings"]["i"]: record["state"] for record in cells(run)}
+    return {record.settings["settings"]["i"]: record.state for record in cells(run)}
 
 
 def reason(run):
-    (failed,) = [record for record in cells(run) if record["state"] == "failed"]
-    return failed["reason"]
+    (failed,) = [record for record in cells(run) if record.state == "failed"]
+    return failed.reason
 
 
 OTHERS_DONE = {0: "done", 1: "done", 2: "failed", 3: "done", 4: "done"}
@@ -37,11 +37,11 @@ def test_a_failed_cell_runs_again_only_when_asked(tmp_path):
     study = write_study(tmp_path, "raises", FIVE)
     finish(study, tmp_path / "out")
     run = only_run(tmp_path / "out")
-    before = {record["id"]: record["finished_at"] for record in cells(run)}
+    before = {record.id: record.finished_at for record in cells(run)}
     assert finish(study, tmp_path / "out", "--resume")[0] == 1
-    assert {record["id"]: record["finished_at"] for record in cells(run)} == before
+    assert {record.id: record.finished_at for record in cells(run)} == before
     assert finish(study, tmp_path / "out", "--resume", "--retry-failed")[0] == 1
-    again = {record["id"]: record["finished_at"] for record in cells(run)}
+    again = {record.id: record.finished_at for record in cells(run)}
     assert sum(again[i] != before[i] for i in before) == 1
 
 

@@ -44,7 +44,7 @@ def test_twenty_kills_over_96_cells_lose_nothing_and_repeat_nothing_finished(tmp
         time.sleep(rng.uniform(0, 0.8))
         assert process.poll() is None, process.stdout.read()
         kill(process)
-        now = {record["id"]: record["finished_at"] for record in cells(only_run(out))}
+        now = {record.id: record.finished_at for record in cells(only_run(out))}
         assert kept.items() <= now.items(), "a finished cell was lost or ran again"
         kept = now
     allowed.unlink()
@@ -86,7 +86,7 @@ def test_a_killed_cell_continues_from_its_checkpoint(tmp_path):
     run = only_run(out)
     for curve in (run / "metrics").iterdir():
         assert curve.read_text().count("\n") >= 30
-    assert {record["result"]["steps"] for record in cells(run)} == {30.0}
+    assert {record.result["steps"] for record in cells(run)} == {30.0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -118,12 +118,12 @@ def test_a_grid_grows_without_computing_anything_again(tmp_path):
     study = write_study(tmp_path, "counted", {"settings.i": [1, 2, 3]}, {"log": str(log)})
     out = tmp_path / "out"
     finish(study, out)
-    before = {record["id"]: record["finished_at"] for record in cells(only_run(out))}
+    before = {record.id: record.finished_at for record in cells(only_run(out))}
     write_study(tmp_path, "counted", {"settings.i": [1, 2, 3, 4, 5]}, {"log": str(log)})
     code, output = finish(study, out, "--resume")
     assert code == 0
     assert "changed since that run: grid.settings.i: [1, 2, 3] → [1, 2, 3, 4, 5]" in output
-    after = {record["id"]: record["finished_at"] for record in cells(only_run(out))}
+    after = {record.id: record.finished_at for record in cells(only_run(out))}
     assert len(after) == 5
     assert before.items() <= after.items()
     assert Counter(Path(log).read_text().split()) == {str(i): 1 for i in range(1, 6)}

@@ -23,4 +23,4 @@ def test_a_node_that_vanishes_costs_no_cell(tmp_path, own_cluster, monkeypatch):
         kill(process)
     assert process.returncode == 0, output
     assert len(cells(only_run(out))) == 24
-    assert {record["state"] for record in cells(only_run(out))} == {"done"}
+    assert {record.state for record in cells(only_run(out))} == {"done"}

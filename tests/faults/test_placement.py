@@ -47,7 +47,7 @@ def test_a_cell_waits_for_a_node_that_is_started_on_demand(tmp_path, own_cluster
     finally:
         kill(process)
     assert process.returncode == 0, output
-    assert [cell["state"] for cell in cells(only_run(tmp_path / "out"))] == ["done"]
+    assert [cell.state for cell in cells(only_run(tmp_path / "out"))] == ["done"]
 
 
 def test_gpu_workers_of_a_cell_are_not_spread_over_nodes(tmp_path, own_cluster, monkeypatch):
@@ -81,10 +81,10 @@ def test_a_scheduler_stops_bad_trials_and_a_resume_leaves_them_stopped(tmp_path)
     code, output = finish(study, tmp_path / "out")
     assert code == 0, output
     run = only_run(tmp_path / "out")
-    states = [record["state"] for record in cells(run)]
+    states = [record.state for record in cells(run)]
     assert states.count("stopped") > 0
     assert states.count("done") > 0
     assert len(states) == 8
-    before = {record["id"]: record["finished_at"] for record in cells(run)}
+    before = {record.id: record.finished_at for record in cells(run)}
     assert finish(study, tmp_path / "out", "--resume")[0] == 0
-    assert {record["id"]: record["finished_at"] for record in cells(run)} == before
+    assert {record.id: record.finished_at for record in cells(run)} == before

@@ -257,8 +257,8 @@ def make_cell(study: Path, *overrides: str) -> Cell:
 
 def numbers(record: dict[str, Any] | None) -> dict[str, Any]:
     assert record is not None
-    assert record["state"] == DONE, record
-    return {k: v for k, v in record["result"].items() if k != "tokens_per_s"}
+    assert record.state == DONE, record
+    return {k: v for k, v in record.result.items() if k != "tokens_per_s"}
 
 
 def test_a_cell_reads_the_data_file_made_ahead_else_makes_its_own(study: Path) -> None:
@@ -329,7 +329,7 @@ def test_two_workers_give_what_one_gives(study: Path) -> None:
         ended = run(study.parent, study, *words)
         assert ended.returncode == 0, ended.stdout + ended.stderr
     one, two = (
-        {record["id"]: numbers(record) for record in RunFolder(folder).cells()}
+        {record.id: numbers(record) for record in RunFolder(folder).cells()}
         for folder in (next((study.parent / f"out{n}/tiny").iterdir()) for n in (1, 2))
     )
     assert set(one) == set(two)

@@ -141,7 +141,7 @@ def test_a_cell_that_is_asked_to_stop_goes_on_at_the_epoch_it_had_reached(tmp_pa
     cell, whole, stopped = one_cell(epochs=3), RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
     for folder in (whole, stopped):
         folder.path.mkdir()
-    expected = run_durably(cell, whole, Limits())["result"]
+    expected = run_durably(cell, whole, Limits()).result
     stopped.ask_to_stop("driver")
     with pytest.raises(Stopped):
         run_durably(cell, stopped, Limits(driver="driver"))
@@ -149,7 +149,7 @@ def test_a_cell_that_is_asked_to_stop_goes_on_at_the_epoch_it_had_reached(tmp_pa
     assert not stopped.is_running(cell.id)
     stopped.forget_stop()
     record = run_durably(cell, stopped, Limits(driver="another", max_failures=0))
-    assert record["result"] == expected
+    assert record.result == expected
     assert epochs_of(stopped, cell) == [0, 1, 2, 3]
 
 
@@ -158,7 +158,7 @@ def test_a_cell_lost_between_its_end_and_its_record_is_not_run_again(tmp_path):
     record = run_durably(cell, folder, Limits())
     folder.cell_path(cell.id).unlink()
     curve = (tmp_path / "metrics" / f"{cell.id}.jsonl").read_text()
-    assert run_durably(cell, folder, Limits())["result"] == record["result"]
+    assert run_durably(cell, folder, Limits()).result == record.result
     assert (tmp_path / "metrics" / f"{cell.id}.jsonl").read_text() == curve
     assert not list((tmp_path / "checkpoints").rglob("unfinished"))
 
@@ -169,7 +169,7 @@ def test_generated_texts_come_home_from_a_storage(tmp_path):
     for folder in (there, here):
         folder.path.mkdir(parents=True)
     there.prepare(cell.id)
-    assert run_durably(cell, there, Limits())["state"] == DONE
+    assert run_durably(cell, there, Limits()).state == DONE
     there.leave(cell.id)
     assert not list(there.path.rglob("*.jsonl"))
     Courier(here).bring()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from lrray.config import dump_yaml
 from lrray.results.folder import RunFolder
 from lrray.results.provenance import provenance
-from lrray.studies.cell import Cell, digest
+from lrray.studies.cell import Cell
 
 STUDY = {
     "kind": "function",
@@ -67,6 +67,6 @@ def fill_many(folder: RunFolder, count: int) -> None:
     assert record is not None
     folder.cell_path(one.id).unlink()
     for i in range(count):
-        record |= {"id": f"{i:016x}", "axes": {"seed": i}, "result": {"loss": float(count - i)}}
-        text = json.dumps({**record, "checksum": digest(record)})
-        folder.cell_path(str(record["id"])).write_text(text)
+        own = {"id": f"{i:016x}", "axes": {"seed": i}, "result": {"loss": float(count - i)}}
+        record = replace(record, **own)
+        folder.cell_path(record.id).write_text(record.to_json())

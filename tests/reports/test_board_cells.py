@@ -49,7 +49,7 @@ def test_new_changed_and_removed_cells_are_noticed_and_others_not_read_again(fol
     index = index_of(folder)
     read = []
     real = index._row
-    monkeypatch.setattr(index, "_row", lambda record: read.append(record["id"]) or real(record))
+    monkeypatch.setattr(index, "_row", lambda record: read.append(record.id) or real(record))
     index.refresh()
     assert read == []
     folder.cell_path(cells[0].id).unlink()

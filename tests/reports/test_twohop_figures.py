@@ -63,12 +63,10 @@ def test_of_many_settings_some_are_drawn_and_the_caption_says_so(tmp_path: Path)
 
 def test_datasets_are_averaged_within_each_seed(tmp_path: Path) -> None:
     run = twohop_run(tmp_path, {"apart": 0.5}, seeds=2, datasets=("ships", "parks"))
-    ends = [
-        [point["gap_2hop"] for point in run.metrics(record["id"])][-1] for record in run.records()
-    ]
+    ends = [[point["gap_2hop"] for point in run.metrics(record.id)][-1] for record in run.records()]
     by_seed = {0: [], 1: []}
     for record, end in zip(run.records(), ends, strict=True):
-        by_seed[record["settings"]["seed"]].append(end)
+        by_seed[record.settings["seed"]].append(end)
     means = [np.mean(own) for own in by_seed.values()]
     axes = picture_of(run, "curves").draw().axes[1]
     assert axes.lines[0].get_ydata()[-1] == pytest.approx(np.mean(means))
@@ -104,7 +102,7 @@ def test_gaps_that_may_be_none_are_hollow(tmp_path: Path) -> None:
 def test_the_interval_of_a_single_seed_is_over_its_people(tmp_path: Path) -> None:
     run = twohop_run(tmp_path, {"together": 1.2}, seeds=1)
     (record,) = run.records()
-    over_people = summarize(record["result"]["gaps"]["city"])
+    over_people = summarize(record.result["gaps"]["city"])
     ends, _ = rows_of(run)["city: universities city task=together"]
     assert ends == [over_people.low, over_people.high]
 

@@ -26,21 +26,21 @@ def test_a_cell_reads_back_as_it_was_saved(folder: RunFolder) -> None:
     folder.save_cell(CELL, {"loss": 0.1 + 0.2, "curve": [1, 2.5], "note": "NaN is text here"}, 1.5)
     record = folder.load_cell(CELL.id)
     assert record is not None
-    assert record["state"] == DONE
-    assert record["seconds"] == 1.5
-    assert record["settings"] == CELL.settings
-    assert record["axes"] == CELL.axes
-    assert record["result"] == {
+    assert record.state == DONE
+    assert record.seconds == 1.5
+    assert record.settings == CELL.settings
+    assert record.axes == CELL.axes
+    assert record.result == {
         "loss": 0.1 + 0.2, "curve": [1, 2.5], "note": "NaN is text here"
     }  # fmt: skip
-    assert [found["id"] for found in folder.cells()] == [CELL.id]
+    assert [found.id for found in folder.cells()] == [CELL.id]
 
 
 def test_numbers_that_json_lacks_are_null(folder: RunFolder) -> None:
     folder.save_cell(CELL, {"loss_se": float("nan"), "bound": float("inf")}, 0.0)
     record = folder.load_cell(CELL.id)
     assert record is not None
-    assert record["result"] == {"loss_se": None, "bound": None}
+    assert record.result == {"loss_se": None, "bound": None}
     text = folder.write_json("summary.json", {"range": [float("nan"), 1.0]}).read_text()
     assert json.loads(text) == {"range": [None, 1.0]}
 
@@ -49,8 +49,8 @@ def test_a_failed_cell_keeps_one_line_and_its_traceback(folder: RunFolder) -> No
     folder.save_failure(CELL, "ValueError: NaN in step 3", "Traceback …\nValueError", 2.0)
     record = folder.load_cell(CELL.id)
     assert record is not None
-    assert record["state"] == FAILED
-    assert record["reason"] == "ValueError: NaN in step 3"
+    assert record.state == FAILED
+    assert record.reason == "ValueError: NaN in step 3"
     assert "Traceback" in (folder.path / "failures" / f"{CELL.id}.txt").read_text()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from pathlib import Path
@@ -32,9 +31,9 @@ def study(tmp_path: Path) -> Path:
 
 
 def result(folder: Path) -> dict[str, Any]:
-    (record,) = (json.loads(path.read_text()) for path in (folder / "cells").iterdir())
-    assert record["state"] == "done", record
-    return {key: value for key, value in record["result"].items() if key != "tokens_per_s"}
+    (record,) = RunFolder(folder).cells()
+    assert record.state == "done", record
+    return {key: value for key, value in record.result.items() if key != "tokens_per_s"}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -101,7 +101,7 @@ def test_the_summary_agrees_with_the_other_files(done) -> None:
     assert summary["failed"] == 0
     assert summary["pairs"] == yaml.safe_load((done[1] / "pairs.yaml").read_text())["pairs"]
     records = list(RunFolder(done[1]).cells())
-    assert summary["cell_seconds"] == pytest.approx(sum(record["seconds"] for record in records))
+    assert summary["cell_seconds"] == pytest.approx(sum(record.seconds for record in records))
     assert summary["wall_seconds"] > 0
 
 

@@ -101,7 +101,7 @@ def test_names_inside_a_cell_lead_no_report_out_of_the_folder(tmp_path):
         folder.append_metrics(cell_of("gru", 4, seed).id, {"step": 1, "../../../up": 1.0})
     one = folder.load_cell(cell_of("gru", 4, 0).id)
     assert one is not None
-    plant(folder, "other.json", {**one, "id": "../../../../secret"})
+    plant(folder, "other.json", {**one.to_dict(), "id": "../../../../secret"})
     before = {path for path in tmp_path.rglob("*") if folder.path not in path.parents}
     pages = write_report(folder.path)
     assert {path.parent for path in pages} == {folder.path}
@@ -125,13 +125,13 @@ def test_links_out_of_the_folder_are_neither_read_nor_written_through(tmp_path):
         (folder.path / name).symlink_to(victim)
     record = folder.load_cell(cells[0].id)
     assert record is not None
-    theirs = {**record, "id": "theirs", "result": {"loss": 1e9}}
+    theirs = {**record.to_dict(), "id": "theirs", "result": {"loss": 1e9}}
     (outside / "theirs.json").write_text(json.dumps({**theirs, "checksum": digest(theirs)}))
     (folder.path / "cells" / "theirs.json").symlink_to(outside / "theirs.json")
 
     run = Run(folder.path)
     assert (run.question, run.provenance, run.summary) == (folder.name, {}, {})
-    assert "theirs" not in {record["id"] for record in run.records()}
+    assert "theirs" not in {record.id for record in run.records()}
     page, *figures = write_report(folder.path)
     assert SECRET not in page.read_text()
     assert victim.read_text() == SECRET

@@ -15,6 +15,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from lrray.results.folder import RunFolder
+from lrray.results.record import CellRecord
 from lrray.search.journal import JOURNAL, OBJECTIVE, open_arm, open_journal
 from lrray.search.queue import SearchArm
 from lrray.search.samplers import make_sampler
@@ -76,7 +77,7 @@ class Driver:
     def tell(self, trial_id: str, cell: Cell) -> None:
         record = self.folder.load_cell(cell.id)
         assert record is not None
-        self.arm.search.on_trial_complete(trial_id, self.score(record["result"]))
+        self.arm.search.on_trial_complete(trial_id, self.score(record.result))
 
     def run(self, num_trials: int | None = None) -> Driver:
         """Runs some trials whole, or all that are left."""
@@ -242,7 +243,7 @@ def test_many_searches_of_a_run_read_each_cell_once(folder: RunFolder) -> None:
     cells, read = 20, list[str]()
 
     class Counted(RunFolder):
-        def load_cell(self, cell_id: str) -> dict[str, Any] | None:
+        def load_cell(self, cell_id: str) -> CellRecord | None:
             read.append(cell_id)
             return super().load_cell(cell_id)
 

@@ -111,8 +111,8 @@ def test_a_killed_study_goes_on_from_another_machine_with_the_storage_alone(tmp_
     run = RunFolder(only_run(tmp_path / "second"))
     assert run.path.name == only_run(tmp_path / "first").name
     for record in run.cells():
-        assert record["result"] == {"steps": 30.0}
-        assert [point["step"] for point in run.metrics(record["id"])] == list(range(1, 31))
+        assert record.result == {"steps": 30.0}
+        assert [point["step"] for point in run.metrics(record.id)] == list(range(1, 31))
 
 
 def test_cells_of_a_node_that_vanishes_go_on_elsewhere_from_their_checkpoints(
@@ -136,7 +136,7 @@ def test_cells_of_a_node_that_vanishes_go_on_elsewhere_from_their_checkpoints(
     assert all(step > 0 for _, step, _ in tries[4:])
     run = RunFolder(only_run(tmp_path / "out"))
     for record in run.cells():
-        assert [point["step"] for point in run.metrics(record["id"])] == list(range(1, 31))
+        assert [point["step"] for point in run.metrics(record.id)] == list(range(1, 31))
 
 
 def test_a_worker_that_gets_sigterm_loses_no_more_than_since_its_checkpoint(tmp_path, place, log):
@@ -162,12 +162,12 @@ def test_failures_and_their_tracebacks_come_home_and_run_again_when_asked(tmp_pa
         code, output = finish(study, tmp_path / results, "--storage", place, *options)
         assert code == 1, output
         run = only_run(tmp_path / results)
-        assert sorted(record["state"] for record in cells(run)) == ["done", "done", "failed"]
+        assert sorted(record.state for record in cells(run)) == ["done", "done", "failed"]
         (traceback,) = (run / "failures").iterdir()
         assert "two is not allowed" in traceback.read_text()
-    before = {record["id"]: record["finished_at"] for record in cells(run)}
+    before = {record.id: record.finished_at for record in cells(run)}
     finish(study, tmp_path / "one", "--storage", place, "--resume", "--retry-failed")
-    after = {r["id"]: r["finished_at"] for r in cells(only_run(tmp_path / "one"))}
+    after = {r.id: r.finished_at for r in cells(only_run(tmp_path / "one"))}
     assert sum(after[i] != before[i] for i in before) == 1
 
 

@@ -39,9 +39,9 @@ def undisturbed(folder, *study):
 def results(out):
     """What each cell found, but for how fast."""
     records = list(RunFolder(only_run(out)).cells())
-    assert {record["state"] for record in records} == {"done"}
+    assert {record.state for record in records} == {"done"}
     return {
-        record["id"]: {k: v for k, v in record["result"].items() if k != "tokens_per_s"}
+        record.id: {k: v for k, v in record.result.items() if k != "tokens_per_s"}
         for record in records
     }
 

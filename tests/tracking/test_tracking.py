@@ -68,7 +68,7 @@ def test_a_cell_becomes_one_offline_run_with_its_settings_curves_and_result(fold
 
 def test_a_failed_cell_ends_its_run_as_failed(folder):
     switch_on(folder, wandb={"mode": "offline"})
-    assert run(cell("fail"), folder.path)["state"] == "failed"
+    assert run(cell("fail"), folder.path).state == "failed"
     (found,) = wandb_runs(folder)
     assert found.exit_code == 1
     assert found.summary["state"] == "failed"
@@ -99,7 +99,7 @@ def test_an_outage_costs_a_bounded_wait_and_no_cell(folder):
     assert done.returncode == 0
     assert float(done.stdout.split()[0]) < FINISH_S + 10  # on a quiet machine about 13 s
     assert done.stderr == ""
-    assert folder.load_cell(cell().id)["state"] == "done"
+    assert folder.load_cell(cell().id).state == "done"
     kept = [found for found in wandb_runs(folder) if found.history]
     assert len(kept[0].history) == STEPS
     assert "could not be opened" in (folder.path / "tracking.log").read_text()
@@ -127,7 +127,7 @@ def test_without_tracking_wandb_is_not_even_imported(folder):
 
 def test_damaged_tracking_settings_harm_no_cell(folder):
     folder.write_text("tracking.json", "{half")
-    assert run(cell(), folder.path)["state"] == "done"
+    assert run(cell(), folder.path).state == "done"
     assert "nothing is tracked" in (folder.path / "tracking.log").read_text()
 
 

@@ -93,7 +93,7 @@ def test_cells_of_other_settings_are_no_further_seeds(make_run):
     old = [save(folder, "parks", i, "semi_synthetic", result([9.0]), epochs=5) for i in range(3)]
     # A run that does not note what is outdated keeps them apart, one that does leaves them out.
     assert [each.findings[0].gap.n for each in cells_of(run)] == [3, 3]
-    folder.note_outdated({record["id"] for record in run.records()} - {cell.id for cell in old})
+    folder.note_outdated({record.id for record in run.records()} - {cell.id for cell in old})
     assert averaged(run)[0].mean == pytest.approx(0.1)
 
 
@@ -190,7 +190,7 @@ def test_the_first_texts_of_the_end_are_shown(make_run):
         for i in range(3)
     ]
     rows[-3]["strict"] = True
-    table = run.path / "samples" / f"{record['id']}.jsonl"
+    table = run.path / "samples" / f"{record.id}.jsonl"
     table.parent.mkdir()
     table.write_text("".join(json.dumps(row) + "\n" for row in rows))
     shown = sections(run)[-1].tables[0].rows
@@ -208,7 +208,7 @@ def test_texts_that_are_damaged_or_lie_outside_are_not_shown(make_run, tmp_path,
     outside = tmp_path / "outside.jsonl"
     text = {"cut": '{"epoch": 0, "split": ', "link": '{"epoch": 0, "split": "cot"}', "other": "[0]"}
     outside.write_text(text[harm])
-    table = run.path / "samples" / f"{record['id']}.jsonl"
+    table = run.path / "samples" / f"{record.id}.jsonl"
     table.parent.mkdir()
     if harm == "link":
         table.symlink_to(outside)

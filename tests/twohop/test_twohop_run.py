@@ -29,11 +29,11 @@ def test_two_workers_give_what_one_gives_and_a_report(tmp_path):
         assert ended.returncode == 0, ended.stdout + ended.stderr
     one, two = (only_run(tmp_path / f"out{workers}") for workers in (1, 2))
     ((cell,), (same,)) = one.records(), two.records()
-    assert cell["id"] == same["id"]
-    assert [point["step"] for point in one.metrics(cell["id"])] == [0, 1, 2, 3]
-    for alone, shared in zip(one.metrics(cell["id"]), two.metrics(cell["id"]), strict=True):
+    assert cell.id == same.id
+    assert [point["step"] for point in one.metrics(cell.id)] == [0, 1, 2, 3]
+    for alone, shared in zip(one.metrics(cell.id), two.metrics(cell.id), strict=True):
         assert shared == pytest.approx(alone, rel=1e-4, abs=1e-5)
-    texts = [SampleTable(run.path / f"samples/{cell['id']}.jsonl").read() for run in (one, two)]
+    texts = [SampleTable(run.path / f"samples/{cell.id}.jsonl").read() for run in (one, two)]
     assert {row["epoch"] for row in texts[0]} == {0, 1, 2, 3}
     assert len(texts[0]) == len(texts[1])
     (two.path / "report.html").unlink()

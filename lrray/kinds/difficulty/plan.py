@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,9 @@ from lrray.kinds.difficulty.cell import make_cell, objective_of
 from lrray.kinds.difficulty.matching import NUM_TRIES
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.results.folder import RunFolder
+from lrray.results.record import CellRecord
 from lrray.runs.plan import Plan, num_ended
 from lrray.studies.grid import GridPoint
-
-Record = dict[str, Any]
-"""A finished cell, as the run's folder holds it."""
 
 
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
@@ -56,7 +53,7 @@ def _trials_done(point: GridPoint, earlier: RunFolder | None) -> int:
     return sum(min(study.search.num_trials, number) for number in ended.values())
 
 
-def _pair_draws_left(study: DifficultyStudy, wanted: int, records: list[Record]) -> int:
+def _pair_draws_left(study: DifficultyStudy, wanted: int, records: list[CellRecord]) -> int:
     """Kernel draws of a point's pairs that are not measured yet.
 
     Takes its records out of the list: points that share a graph do not count them twice.
@@ -64,19 +61,19 @@ def _pair_draws_left(study: DifficultyStudy, wanted: int, records: list[Record])
     for record in list(records):
         if wanted > 0 and _is_of_a_pair(record, study):
             records.remove(record)
-            wanted -= len(record["settings"]["seeds"])
+            wanted -= len(record.settings["seeds"])
     return max(0, wanted)
 
 
-def _is_of_a_pair(record: Record, study: DifficultyStudy) -> bool:
+def _is_of_a_pair(record: CellRecord, study: DifficultyStudy) -> bool:
     """Whether a cell measures a pair of this study: on fresh draws, or on fresh sequences."""
-    seeds, start = record["settings"]["seeds"], record["settings"]["size"]["start"]
+    seeds, start = record.settings["seeds"], record.settings["size"]["start"]
     if study.match == "mean" and not set(seeds).isdisjoint(study.seed_list):
         return False
     if study.match == "per_seed" and not start:
         return False
-    alphas = [record["axes"][name] for name in ALPHAS]
-    return make_cell(study.graph, alphas, seeds, study.size(start, pairs=True)).id == record["id"]
+    alphas = [record.axes[name] for name in ALPHAS]
+    return make_cell(study.graph, alphas, seeds, study.size(start, pairs=True)).id == record.id
 
 
 def _draw_seconds(study: DifficultyStudy) -> float:

@@ -35,7 +35,7 @@ def write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[s
     folder.write_json("contour.json", {k: v for part in runs for k, v in part.surfaces.items()})
     wanted = set[str]().union(*(part.wanted() for part in runs))
     folder.note_outdated(wanted)
-    records = [record for record in folder.cells() if record["id"] in wanted]
+    records = [record for record in folder.cells() if record.id in wanted]
     study: DifficultyStudy = runs[0].study
     summary = {
         **head, "kind": study.kind, "question": study.question, "hypothesis": study.hypothesis,
@@ -45,8 +45,8 @@ def write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[s
         "reached": bool(pairs),
         "range": range_of(table),
         "trials": len(table),
-        "failed": sum(record["state"] == FAILED for record in records),
-        "cell_seconds": float(sum(record["seconds"] for record in records)),
+        "failed": sum(record.state == FAILED for record in records),
+        "cell_seconds": float(sum(record.seconds for record in records)),
         "wall_seconds": seconds,
     }  # fmt: skip
     folder.write_json("summary.json", summary)

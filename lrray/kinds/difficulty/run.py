@@ -142,7 +142,7 @@ class PointRun:
 
     def _joined(self, cells: Iterable[Cell]) -> Measured:
         records = [self.folder.load_cell(cell.id) for cell in cells]
-        parts = [record["result"]["per_seed"] for record in records if record and record["result"]]
+        parts = [record.result["per_seed"] for record in records if record and record.result]
         names = parts[0] if parts else ()
         return {name: np.concatenate([part[name] for part in parts]) for name in names}
 

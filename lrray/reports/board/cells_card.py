@@ -113,16 +113,20 @@ class CellsCard:
         if record is None:
             return [("state", str((self._live.index.row(cell_id) or {}).get("state", "gone")))]
         details = [
-            (key, json.dumps(record[key], indent=1, ensure_ascii=False))
-            for key in ("axes", "result", "settings")
-            if record.get(key)
+            (title, json.dumps(part, indent=1, ensure_ascii=False))
+            for title, part in (
+                ("axes", record.axes),
+                ("result", record.result),
+                ("settings", record.settings),
+            )
+            if part
         ]
         traceback = resolve_inside(folder, f"failures/{cell_id}.txt")
-        if record["state"] == "failed" and traceback is not None and traceback.is_file():
+        if record.state == "failed" and traceback is not None and traceback.is_file():
             text = traceback.read_text(errors="replace")[-_LONGEST_TRACEBACK:]
             details.insert(0, ("traceback", text))
-        if record.get("reason"):
-            details.insert(0, ("reason", record["reason"]))
+        if record.reason:
+            details.insert(0, ("reason", record.reason))
         return details
 
 

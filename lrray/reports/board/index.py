@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lrray.reports.board.filters import parse_filter
-from lrray.results.run import Record, Run, read_record
+from lrray.results.record import CellRecord
+from lrray.results.run import Run, read_record
 
 Row = dict[str, Any]
 _OWN = ("id", "state", "seconds", "reason")
@@ -148,15 +149,15 @@ class CellIndex:
             self._row(record)
         )  # fmt: skip
 
-    def _row(self, record: Record) -> Row:
-        axes, results = _flat(record["axes"]), _flat(record.get("result") or {}, nested=False)
+    def _row(self, record: CellRecord) -> Row:
+        axes, results = _flat(record.axes), _flat(record.result, nested=False)
         results = {k: v for k, v in results.items() if k not in axes and k not in _OWN}
         self._axes |= dict.fromkeys(axes)
         self._results |= dict.fromkeys(results)
-        row = {"id": record["id"], "state": record["state"], **axes, **results}
-        row |= {"seconds": record.get("seconds"), _ENDED_AT: record.get(_ENDED_AT, 0.0)}
-        if record.get("reason"):
-            row["reason"] = record["reason"]
+        row = {"id": record.id, "state": record.state, **axes, **results}
+        row |= {"seconds": record.seconds, _ENDED_AT: record.finished_at}
+        if record.reason:
+            row["reason"] = record.reason
         return row
 
     def _read_running(self) -> None:

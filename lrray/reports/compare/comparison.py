@@ -239,8 +239,8 @@ def _cell_numbers(run: Run) -> pd.DataFrame:
     """Numbers of finished cells, by their axes in words."""
     rows = {}
     for record in run.wanted_records():
-        if record["state"] == DONE:
-            plain = {k: v for k, v in record["result"].items() if isinstance(v, int | float)}
-            name = axes_text(dict(sorted(record["axes"].items())))
+        if record.state == DONE:
+            plain = {k: v for k, v in record.result.items() if isinstance(v, int | float)}
+            name = axes_text(dict(sorted(record.axes.items())))
             rows[name] = {k: v for k, v in plain.items() if not k.endswith("_se")}
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -70,7 +70,7 @@ def sections(run: Run) -> list[Section]:
     """The contour, the pairs and the trials; nothing before the run has ended."""
     summary = run.summary
     if not summary:
-        done = sum(record["state"] == "done" for record in run.wanted_records())
+        done = sum(record.state == "done" for record in run.wanted_records())
         return [Section("So far", f"{done} cells are done; the results are written at the end.")]
     trials, found = _trials(run), outcomes(summary)
     text = _contour_text(len(trials), found)

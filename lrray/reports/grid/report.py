@@ -73,7 +73,7 @@ def _objective(run: Run, metrics: list[str]) -> tuple[str, str]:
 
 
 def _counts(run: Run) -> str:
-    states = Counter(record["state"] for record in run.wanted_records())
+    states = Counter(record.state for record in run.wanted_records())
     total = (run.summary or run.status).get("cells") or run.status.get("total")
     done = f"{states['done']} of {total} cells done" if total else f"{states['done']} cells done"
     rest = [f"{count} {state}" for state, count in states.items() if state != "done"]
@@ -118,9 +118,7 @@ def _means_picture(groups: list[Group], metric: str) -> Picture:
 
 
 def _curves(run: Run, groups: list[Group]) -> list[Section]:
-    points = {
-        record["id"]: run.metrics(record["id"]) for group in groups for record in group.records
-    }
+    points = {record.id: run.metrics(record.id) for group in groups for record in group.records}
     names = dict.fromkeys(
         name
         for own in points.values()
@@ -131,7 +129,7 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
     pictures = []
     for name in by_interest(names, metrics_of(groups))[:MAX_FIGURES]:
         curves = [
-            (group, mean_curve([_curve(points[r["id"]], name) for r in group.records]))
+            (group, mean_curve([_curve(points[r.id], name) for r in group.records]))
             for group in groups
         ]
         pictures.append(_curves_picture([(g, c) for g, c in curves if c is not None], name))

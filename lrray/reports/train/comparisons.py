@@ -97,8 +97,8 @@ _OF_PAIR = (SEED, PAIR, GRAPH_SEED, "graph")
 def _around_pair(group: Group) -> str:
     """What two groups have in common that differ in their pair alone."""
     record = group.records[0]
-    settings = {k: v for k, v in record["settings"].items() if k not in _OF_PAIR}
-    return digest([_without_pair(group), settings, record["code"]])
+    settings = {k: v for k, v in record.settings.items() if k not in _OF_PAIR}
+    return digest([_without_pair(group), settings, record.code])
 
 
 def _without_pair(group: Group) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def _without_pair(group: Group) -> dict[str, Any]:
 
 def _by_seed(group: Group) -> dict[Any, float]:
     return {
-        record["settings"][SEED]: float(record["result"][METRIC])
+        record.settings[SEED]: float(record.result[METRIC])
         for record in group.records
-        if METRIC in record["result"] and not isinstance(record["settings"][SEED], list)
+        if METRIC in record.result and not isinstance(record.settings[SEED], list)
     }
 
 

@@ -187,7 +187,7 @@ def _caution(compared: list[Comparison], groups: list[Group]) -> str:
 def _varied(groups: list[Group]) -> str:
     """What the seeds of a group stand for."""
     for group in groups:
-        draws = [record["settings"].get(GRAPH_SEED) for record in group.records]
+        draws = [record.settings.get(GRAPH_SEED) for record in group.records]
         if len(draws) > 1 and draws[0] is not None and len(set(draws)) == 1:
             return "the data and the initial weights, on one kernel draw,"
     return "the kernel draw, the data and the initial weights"
@@ -200,9 +200,7 @@ def _excess_pictures(groups: list[Group]) -> tuple[Picture, ...]:
 
 
 def _curves(run: Run, groups: list[Group]) -> list[Section]:
-    curves = [
-        (group, mean_curve([_curve(run, r["id"]) for r in group.records])) for group in groups
-    ]
+    curves = [(group, mean_curve([_curve(run, r.id) for r in group.records])) for group in groups]
     known = [(group, curve) for group, curve in curves if curve is not None]
     if not known:
         return []
@@ -221,7 +219,7 @@ def _curve(run: Run, cell_id: str) -> list[tuple[float, float]]:
 
 def _compressors(groups: list[Group]) -> list[str]:
     """Names of their numbers in the results."""
-    first = groups[0].records[0]["result"]
+    first = groups[0].records[0].result
     fixed = ("loss_bits", "bound_bits", "excess_bits")
     return [name for name in first if name.endswith("_bits") and name not in fixed]
 
@@ -261,10 +259,10 @@ def _plain(axes: dict[str, Any]) -> Row:
 def _bound_check(groups: list[Group]) -> str:
     """Whether any model seems to beat the bound, which none can."""
     scores = [
-        (record["result"][METRIC] / record["result"][f"{METRIC}_se"], label(record["axes"]))
+        (record.result[METRIC] / record.result[f"{METRIC}_se"], label(record.axes))
         for group in groups
         for record in group.records
-        if METRIC in record["result"] and record["result"].get(f"{METRIC}_se")
+        if METRIC in record.result and record.result.get(f"{METRIC}_se")
     ]
     if not scores:
         return ""

@@ -12,7 +12,8 @@ import numpy as np
 
 from lrray.kinds.twohop import KNOWN_THRESHOLD
 from lrray.results.groups import groups_of, label
-from lrray.results.run import Record, Run
+from lrray.results.record import CellRecord
+from lrray.results.run import Run
 from lrray.statistics import Summary, holm, sign_flip_p_value, summarize
 
 
@@ -23,14 +24,14 @@ class Cells:
     dataset: str
     setting: str
     """What else tells them from others, e.g. ``model=…``; empty where nothing does."""
-    records: tuple[Record, ...]
+    records: tuple[CellRecord, ...]
     threshold: float
     """Below this accuracy on the second hop alone, the model does not know what it is to join."""
 
     @property
-    def results(self) -> list[dict[str, Any]]:
+    def results(self) -> list[Mapping[str, Any]]:
         """What each of them found."""
-        return [record["result"] for record in self.records]
+        return [record.result for record in self.records]
 
     def summary(self, name: str) -> Summary:
         """Mean over seeds of one number."""
@@ -39,7 +40,7 @@ class Cells:
     @property
     def second_hop_is_trained(self) -> bool:
         """Whether the second hop is invented too, so that no model knows it before training."""
-        return self.records[0]["settings"].get("task", "semi_synthetic") != "semi_synthetic"
+        return self.records[0].settings.get("task", "semi_synthetic") != "semi_synthetic"
 
     @property
     def num_untrained(self) -> int:
@@ -114,7 +115,7 @@ class Finding:
     def by_seed(self, name: str) -> dict[int, float]:
         """Seed -> one number, e.g. ``gap_2hop_{}`` for the gap."""
         return {
-            record["settings"]["seed"]: record["result"][name.format(self.attribute)]
+            record.settings["seed"]: record.result[name.format(self.attribute)]
             for record in self.cells.records
         }
 
@@ -160,8 +161,8 @@ def cells_of(run: Run) -> list[Cells]:
     return sorted(found, key=lambda cells: (cells.dataset, cells.setting))
 
 
-def _dataset(record: Record) -> str:
-    settings = record["settings"]
+def _dataset(record: CellRecord) -> str:
+    settings = record.settings
     return str(settings["dataset"] or settings["facts"]["dataset"])
 
 
@@ -208,7 +209,7 @@ def mean_curves(
     Seeds count as in :func:`seed_means`; a number that was not logged has no epochs.
     """
     logged = [
-        {record["settings"]["seed"]: run.metrics(record["id"]) for record in each.records}
+        {record.settings["seed"]: run.metrics(record.id) for record in each.records}
         for each in cells
     ]
     seeds = _seeds(logged)

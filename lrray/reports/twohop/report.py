@@ -118,7 +118,7 @@ def sections(run: Run) -> list[Section]:
         Section("By kind of answer", _CATEGORIES, (_by_category(findings),)),
         Section("Learning curves", pictures=(curves,)),
         Section("Checks", _checks_text(cells), (_by_dataset(cells),)),
-        *texts_section(run, cells[0].records[0]["id"]),
+        *texts_section(run, cells[0].records[0].id),
     ]
 
 
