@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from inspect import isclass, isfunction
+from inspect import Parameter, isclass, isfunction, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +20,7 @@ from lrray.errors import did_you_mean
 
 _FORM = "must be module:name"
 _EXAMPLE = "my_module:my_function"
+_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 _LRRAY = Path(__file__).parent
 _STDLIB = Path(sysconfig.get_paths()["stdlib"])
 
@@ -67,6 +68,39 @@ def load_reference(reference: str, at: str = "") -> Callable[..., Any]:
         rule = f"{attribute} must be a function or a class"
         raise Problem(rule, at=at, got=type(loaded).__name__, fix="name one that is")
     return loaded
+
+
+def call_arguments(
+    called: Callable[..., Any],
+    reference: str,
+    given: Mapping[str, Any],
+    offered: Mapping[str, Any],
+    at: str = "",
+) -> dict[str, Any]:
+    """Arguments by name of the user's function or class, checked against its signature.
+
+    Args:
+        called: what ``reference`` names.
+        reference: of it, for errors.
+        given: what the study says; all of it is passed.
+        offered: what lrray has; of it what the signature names is passed.
+        at: key path of ``given``, for a :class:`~lrray.config.Problem`.
+
+    Raises:
+        Problem: it takes no argument that is given, or needs one that is neither given nor offered.
+    """
+    parameters = signature(called).parameters
+    names = [name for name, one in parameters.items() if one.kind in _BY_NAME]
+    takes_all = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
+    for name in given:
+        if name not in names and not takes_all:
+            fix = did_you_mean(name, set(names) - set(offered))
+            raise Problem(f"{reference} takes no {name!r}", at=at, fix=fix)
+    passed = {**{name: value for name, value in offered.items() if name in names}, **given}
+    for name in names:
+        if parameters[name].default is Parameter.empty and name not in passed:
+            raise Problem(f"{reference} needs {name!r}", at=at, fix=f"{name}: …")
+    return passed
 
 
 def failure(error: BaseException) -> str:

@@ -8,21 +8,16 @@ under ``model:``. Its own defaults hold for keys that do not stand there. What i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from inspect import Parameter, signature
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from lrray.config import Problem
-from lrray.errors import LrrayError, did_you_mean
+from lrray.errors import LrrayError
 from lrray.models.config import ModelConfig
 from lrray.models.contract import check_contract
-from lrray.references import failure, load_reference
-
-_BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-_FROM_DATA = ("vocab_size", "context_len")
+from lrray.references import call_arguments, failure, load_reference
 
 
 def build_custom(config: ModelConfig, vocab_size: int, context_len: int) -> nn.Module:
@@ -58,12 +53,21 @@ def _seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 def _maker(config: ModelConfig, vocab_size: int, context_len: int) -> Callable[[], nn.Module]:
     """Calls the class with its arguments, every one checked against its signature."""
+    from_data = {"vocab_size": vocab_size, "context_len": context_len}
+    for name in from_data.keys() & config.given:
+        fix = "leave it out: it is that of the data"
+        raise LrrayError(f"model.{name}", "cannot be set", got=config.given[name], fix=fix)
     try:
         model_class = load_reference(config.type)
     except Problem as problem:
         raise problem.error("model.type") from None
-    from_data = dict(zip(_FROM_DATA, (vocab_size, context_len), strict=True))
-    arguments = _arguments(model_class, config, from_data)
+    try:
+        arguments = call_arguments(model_class, config.type, config.given, from_data)
+    except Problem as problem:
+        raise problem.error("model") from None
+    if "vocab_size" not in arguments:
+        rule = f"{config.type} must take vocab_size, the number of tokens"
+        raise LrrayError("model.type", rule, fix="def __init__(self, vocab_size, …)")
 
     def make() -> nn.Module:
         try:
@@ -79,35 +83,6 @@ def _maker(config: ModelConfig, vocab_size: int, context_len: int) -> Callable[[
         return model
 
     return make
-
-
-def _arguments(
-    model_class: Callable[..., Any], config: ModelConfig, from_data: Mapping[str, int]
-) -> dict[str, Any]:
-    """What the class is called with.
-
-    Raises:
-        LrrayError: a key that it does not take, or one that it needs and that is not there.
-    """
-    parameters = signature(model_class).parameters
-    named = [name for name, one in parameters.items() if one.kind in _BY_NAME]
-    takes_all = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
-    given = config.given
-    for name in given:
-        if name in from_data:
-            fix = "leave it out: it is that of the data"
-            raise LrrayError(f"model.{name}", "cannot be set", got=given[name], fix=fix)
-        if name not in named and not takes_all:
-            fix = did_you_mean(name, set(named) - set(from_data))
-            raise LrrayError("model", f"{config.type} takes no {name!r}", fix=fix)
-    if "vocab_size" not in named and not takes_all:
-        rule = f"{config.type} must take vocab_size, the number of tokens"
-        raise LrrayError("model.type", rule, fix="def __init__(self, vocab_size, …)")
-    taken = {name: n for name, n in from_data.items() if name in named or takes_all}
-    for name in named:
-        if parameters[name].default is Parameter.empty and name not in {**given, **taken}:
-            raise LrrayError("model", f"{config.type} needs {name!r}", fix=f"model: {{{name}: …}}")
-    return {**taken, **given}
 
 
 def _check_same(name: str, one: nn.Module, other: nn.Module) -> None:

@@ -6,7 +6,7 @@ continued search neither needs one nor makes a proposal twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, product
 from typing import Any
 
@@ -18,6 +18,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
+from lrray.references import is_reference
 from lrray.studies.cell import digest
 from lrray.studies.schema import Search
 
@@ -28,6 +29,8 @@ Space = dict[str, BaseDistribution]
 
 def make_sampler(search: Search, space: Space, target: float) -> BaseSampler:
     """The sampler that a study file names."""
+    if is_reference(search.sampler):
+        return Reseeded(search.custom_sampler, search.seed)
     if search.sampler == "level_set":
         return LevelSetSampler(space, target, search.seed)
     if search.sampler == "grid":
@@ -42,6 +45,8 @@ def make_sampler(search: Search, space: Space, target: float) -> BaseSampler:
 
 class Reseeded(BaseSampler):
     """Another sampler, made anew for every trial with a seed that the other trials give.
+
+    One of the user's own may keep what it likes in the study; what it keeps in itself is forgotten.
 
     A sampler of Optuna's begins its random numbers anew after a restart, and so would propose
     again what it proposed before.
@@ -76,6 +81,12 @@ class Reseeded(BaseSampler):
     ) -> Any:
         """Passed on."""
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Passed on."""
+        self._sampler.after_trial(study, trial, state, values)
 
 
 class Joint(BaseSampler):

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lrray.references import search_working_folder
 from lrray.studies.kind import load_kind
 from lrray.studies.schema import CellStudy
 
@@ -82,5 +83,6 @@ def make_cell(study: CellStudy, axes: Mapping[str, Any], seeds: Sequence[int] = 
     if seeds:
         settings["seed"] = list(seeds)
     module = load_kind(study.kind)
-    code = study.code() if hasattr(study, "code") else module.CODE
-    return Cell(study.kind, settings, dict(axes), code_version(*code))
+    search_working_folder()  # a model's module may not have been imported yet
+    code = code_version(*module.CODE, *study.user_modules())
+    return Cell(study.kind, settings, dict(axes), code)

@@ -5,12 +5,30 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from optuna.samplers import BaseSampler
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lrray.config import Problem, Settings
+from lrray.errors import did_you_mean
+from lrray.references import is_reference
+from lrray.studies.sampler import custom_sampler, try_sampler
 from lrray.studies.space import SearchSpace
 
-SamplerName = Literal["level_set", "tpe", "gp", "random", "grid"]
+_OPTUNAS = ("tpe", "gp", "random", "grid")
+SAMPLERS = ("level_set", *_OPTUNAS)
+"""Names of the shipped samplers."""
+
+
+def _known(*samplers: str) -> AfterValidator:
+    """Lets the shipped samplers pass, and references to any other."""
+
+    def check(sampler: str) -> str:
+        if sampler not in samplers and not is_reference(sampler):
+            rule = f"must be {', '.join(map(repr, samplers))} or module:Class"
+            raise Problem(rule, got=sampler, fix=did_you_mean(sampler, samplers))
+        return sampler
+
+    return AfterValidator(check)
 
 
 MANY = 100_000
@@ -63,12 +81,39 @@ class Resources(Settings):
 class Search(Settings):
     """How a search proposes its trials."""
 
-    sampler: SamplerName = "level_set"
-    """``level_set`` (randomised straddle), or Optuna's ``tpe``, ``gp``, ``random``, ``grid``."""
+    sampler: Annotated[str, _known(*SAMPLERS)] = "level_set"
+    """``level_set`` (randomised straddle), Optuna's ``tpe``, ``gp``, ``random``, ``grid``, or
+    ``module:Class`` for any other ``BaseSampler`` of Optuna's or one's own."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of a sampler of ``module:Class``, by name."""
     num_trials: Annotated[int, Field(ge=1, le=MANY)] = 32
     """Trials in all; resuming finishes exactly this many."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the sampler."""
+
+    @model_validator(mode="after")
+    def _sampler_can_be_made(self) -> Search:
+        if is_reference(self.sampler):
+            self.custom_sampler(self.seed)
+        elif self.options:
+            raise Problem(
+                "are those of a sampler of module:Class", at="options", got=self.options,
+                fix="sampler: optuna.samplers:TPESampler, say",
+            )  # fmt: skip
+        return self
+
+    def custom_sampler(self, seed: int) -> BaseSampler:
+        """The sampler of ``module:Class``."""
+        return custom_sampler(self.sampler, self.options, seed)
+
+    def try_sampler(self, space: SearchSpace) -> None:
+        """Lets a sampler of ``module:Class`` propose once.
+
+        Raises:
+            Problem: it cannot.
+        """
+        if is_reference(self.sampler):
+            try_sampler(self.custom_sampler(self.seed), self.sampler, space.to_optuna())
 
 
 WandbMode = Literal["online", "offline"]
@@ -141,6 +186,10 @@ class StudyBase(Settings):
     """Where results last when nodes share no disk: ``s3://…``, ``gs://…``, a path; None: in the
     results folder, which all nodes must see."""
 
+    def user_modules(self) -> tuple[str, ...]:
+        """Modules of the user's own that a cell's result depends on."""
+        return ()
+
     def shards_go_to_one_node(self) -> None:
         """For kinds whose workers each write a part of a checkpoint.
 
@@ -159,8 +208,8 @@ class StudyBase(Settings):
 class CellSearch(Search):
     """A search over settings of a cell, for one number of its result."""
 
-    sampler: Literal["tpe", "gp", "random", "grid"] = "tpe"
-    """One of Optuna's."""
+    sampler: Annotated[str, _known(*_OPTUNAS)] = "tpe"
+    """One of Optuna's, or ``module:Class``."""
     metric: str
     """Name of the number in the cell's result (and in its curves, for a scheduler)."""
     mode: Literal["min", "max"] = "min"
@@ -188,6 +237,8 @@ class CellStudy(StudyBase):
         if (self.search is None) != (self.search_space is None):
             missing = "search" if self.search is None else "search_space"
             raise Problem("search and search_space go together", at=missing, fix=f"add {missing}:")
+        if self.search is not None and self.search_space is not None:
+            self.search.try_sampler(self.search_space)
         return self
 
     def cell_settings(self) -> dict[str, Any]:

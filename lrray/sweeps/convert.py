@@ -91,7 +91,7 @@ def export_sweep(source: SearchedStudy) -> Translation:
         "description": source.study.question,
         **{key: value for key, value in place.items() if value is not None},
         "program": PROGRAM,
-        "method": _METHODS[search.sampler],
+        "method": _METHODS.get(search.sampler, "bayes"),
         "metric": {"name": source.objective.metric, "goal": source.objective.goal},
         "parameters": _parameters(source.study),
         "run_cap": search.num_trials,
@@ -116,7 +116,7 @@ def _losses(study: Any) -> list[str]:
     """What W&B will not do as the study would."""
     search = study.search
     lines = ["search.seed: W&B draws differently at every start"]
-    if search.sampler in ("level_set", "tpe"):
+    if search.sampler not in ("gp", "random", "grid"):
         lines.append(
             f"search.sampler {search.sampler}: W&B's bayes is a Gaussian process that minimises "
             "the metric"

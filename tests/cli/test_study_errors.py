@@ -65,8 +65,8 @@ WRONG_SETTINGS = [
     ({"match": "seed"},
      "match: must be 'mean' or 'per_seed', but got 'seed' (fix: did you mean 'per_seed'?)"),
     ({"search": {"sampler": "levelset"}},
-     "search.sampler: must be 'level_set', 'tpe', 'gp', 'random' or 'grid', but got 'levelset' "
-     "(fix: did you mean 'level_set'?)"),
+     "search.sampler: must be 'level_set', 'tpe', 'gp', 'random', 'grid' or module:Class, but got "
+     "'levelset' (fix: did you mean 'level_set'?)"),
     ({"seeds": 0},
      "seeds: must be a number of seeds, 1 to 100000, or a list of them, but got 0 "
      "(fix: seeds: 24, or seeds: [0, 1, 2])"),

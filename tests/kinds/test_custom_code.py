@@ -105,8 +105,8 @@ def test_a_cell_trains_the_model_and_its_checkpoint_gives_the_weights_back(study
     folder = RunFolder.create(study.parent / "out", "own")
     record = run_durably(cell, folder, Limits())
     assert record is not None
-    assert record["state"] == DONE, record
-    result: dict[str, Any] = record["result"]
+    assert record.state == DONE, record
+    result: dict[str, Any] = dict(record.result)
     gru = 2 * 3 * (8 * 8 + 8)
     assert result["num_parameters"] == 4 * 8 + gru + 4 * 8 + 4
     assert result["num_non_embedding_parameters"] == gru + 4

@@ -17,6 +17,7 @@ from lrray.difficulty.compressors import (
 from lrray.difficulty.estimate import SampleSize, noise_ceiling
 from lrray.difficulty.level_set import Bounds
 from lrray.gssm import GraphConfig
+from lrray.references import user_modules
 from lrray.studies.schema import MANY, HasSeeds, Search, StudyBase
 from lrray.studies.space import SearchSpace
 
@@ -98,6 +99,7 @@ class DifficultyStudy(StudyBase, HasSeeds):
         self._check_entropy()
         self._check_target()
         self._check_size()
+        self.search.try_sampler(self.search_space)
         return self
 
     def _check_target(self) -> None:
@@ -145,6 +147,10 @@ class DifficultyStudy(StudyBase, HasSeeds):
                     f"must be at most sequences_per_seed, {self.sequences_per_seed}",
                     at=at, got=number, fix="lower it, or raise sequences_per_seed",
                 )  # fmt: skip
+
+    def user_modules(self) -> tuple[str, ...]:
+        """Those of compressors."""
+        return user_modules(self.compressors)
 
     @property
     def bounds(self) -> Bounds:

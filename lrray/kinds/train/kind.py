@@ -29,7 +29,7 @@ from lrray.gssm import GSSM, GraphConfig
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import needed_data, task
 from lrray.models.config import ModelConfig
-from lrray.references import search_working_folder, user_modules
+from lrray.references import user_modules
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext
 from lrray.studies.schema import CellStudy
@@ -126,10 +126,9 @@ class Study(CellStudy):
             "seed": self.seed,
         }
 
-    def code(self) -> tuple[str, ...]:
-        """Modules that the result depends on."""
-        search_working_folder()
-        return (*CODE, *user_modules([self.model.type, *self.compressors]))
+    def user_modules(self) -> tuple[str, ...]:
+        """Those of the model and of compressors."""
+        return user_modules([self.model.type, *self.compressors])
 
 
 def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
