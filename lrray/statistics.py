@@ -81,7 +81,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, seed: int = 0) -> PairedDiffer
     """Compares two measurements of the same units, ``[n]`` each in the same order.
 
     Raises:
-        ValueError: the lengths differ, or a difference is NaN.
+        ValueError: the lengths differ, or a difference is not finite.
     """
     first, second = _flat(a), _flat(b)
     if len(first) != len(second):
@@ -101,13 +101,14 @@ def sign_flip_p_value(differences: ArrayLike, seed: int = 0, num_flips: int = 99
     Exact up to 12 differences, else from random flips with the observed one counted in.
 
     Raises:
-        ValueError: a difference is NaN, which no flip would exceed: p would be the smallest.
+        ValueError: a difference is not finite: no flip would exceed it, so p would be the smallest.
     """
     array = _flat(differences)
-    if np.isnan(array).any():
-        raise ValueError("a test needs numbers, but a difference is NaN")
+    if not np.isfinite(array).all():
+        wrong = array[~np.isfinite(array)][0]
+        raise ValueError(f"a test needs finite numbers, but a difference is {wrong}")
     observed = abs(array.mean())
-    slack = 1e-12 * max(1.0, float(np.abs(array).max()))
+    slack = 1e-12 * float(np.abs(array).max())  # a flip's sum rounds otherwise than the mean
     if len(array) <= EXACT_UP_TO:
         signs = np.array(list(product((1.0, -1.0), repeat=len(array))))
         return float((np.abs(signs @ array) / len(array) >= observed - slack).mean())

@@ -103,9 +103,21 @@ def test_holm_follows_the_step_down_rule_in_the_order_given():
 
 
 @pytest.mark.parametrize("num_seeds", [4, 20])
-def test_a_test_over_nan_is_refused(num_seeds: int) -> None:
-    values = [math.nan, *range(1, num_seeds)]
-    with pytest.raises(ValueError, match="a difference is NaN"):
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_a_test_over_what_is_not_finite_is_refused(num_seeds: int, wrong: float) -> None:
+    values = [wrong, *range(1, num_seeds)]
+    with pytest.raises(ValueError, match=f"a difference is {wrong}"):
         sign_flip_p_value(values)
-    with pytest.raises(ValueError, match="a difference is NaN"):
+    with np.errstate(invalid="ignore"), pytest.raises(ValueError, match="a difference is"):
         paired_difference(values, np.zeros(num_seeds))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-14, 1.0, 1e14, 1e300])
+def test_p_does_not_depend_on_the_unit_of_the_differences(unit: float) -> None:
+    assert sign_flip_p_value(np.arange(1, 7) * unit) == 1 / 32
+    with_ties = np.array([0.1, 0.2, 0.3, 0.3, -0.2, 0.1])
+    assert sign_flip_p_value(with_ties * unit) == sign_flip_p_value(with_ties)
+
+
+def test_differences_of_zero_are_no_evidence() -> None:
+    assert sign_flip_p_value([0.0, 0.0, 0.0]) == 1.0
