@@ -1,9 +1,15 @@
 """GSSM: synthetic token sequences from small graphs of latent variables, and their exact law."""
 
+from lrray.gssm.context import MonteCarloEntropy, MonteCarloNLL
 from lrray.gssm.graph import GraphConfig, NodeConfig
-from lrray.gssm.model import GSSM, MonteCarloNLL
+from lrray.gssm.model import GSSM
+from lrray.gssm.source import SequenceModel
+from lrray.gssm.surrogate import MarkovSurrogate
 
-__all__ = ["GSSM", "GraphConfig", "MonteCarloNLL", "NodeConfig", "compile_kernels"]
+__all__ = [
+    "GSSM", "GraphConfig", "MarkovSurrogate", "MonteCarloEntropy", "MonteCarloNLL", "NodeConfig",
+    "SequenceModel", "compile_kernels",
+]  # fmt: skip
 
 
 def compile_kernels() -> None:

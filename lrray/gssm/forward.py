@@ -105,6 +105,30 @@ def _observe(joint, emission, token, total, factor):
 
 
 @njit(**_COMPILE)
+def advance_lanes(joint, previous, tables, start, size, feedback, dim, parent_row, parent_start):
+    """Moves all latents of ``joint`` ``[s, l]`` one step on after tokens ``previous`` ``[l]``."""
+    num_states, lanes = joint.shape
+    old_lanes = np.zeros((DENSE_STATES, lanes), joint.dtype)
+    old, new = np.zeros(dim.max(), joint.dtype), np.zeros(dim.max(), joint.dtype)
+    at = np.zeros(lanes, np.int64)
+    left, right = 1, num_states
+    for i in range(dim.size):
+        right //= dim[i]
+        rows = parent_row[parent_start[i] :]
+        for lane in range(lanes):
+            at[lane] = start[i] + (previous[lane] * size[i] if feedback[i] else 0)
+        if dim[i] >= DENSE_STATES:
+            _contract_dense(joint, tables, at, left, dim[i], right, rows, old, new)
+        else:
+            gathered = np.empty((size[i], lanes), joint.dtype)
+            for m in range(size[i]):
+                for lane in range(lanes):
+                    gathered[m, lane] = tables[at[lane] + m]
+            _contract_lanes(joint, gathered, left, dim[i], right, rows, old_lanes)
+        left *= dim[i]
+
+
+@njit(**_COMPILE)
 def forward_lanes(
     nll, tokens, lanes, tables, start, size, feedback, dim, parent_row, parent_start, emission
 ):

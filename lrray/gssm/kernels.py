@@ -15,9 +15,14 @@ from lrray.errors import LrrayError
 from lrray.gssm.graph import GraphConfig, NodeConfig
 
 Kernels = dict[str, list[NDArray[np.float64]]]
+Tables = dict[str, NDArray[np.float64]]
+"""Node name -> p(new state | inputs) as ``[r, k]``, rows summing to one."""
 
 MIN_PROBABILITY = 1e-10
 """Kernel entries are clipped below at this value, against underflow."""
+
+OF_SEQUENCE, OF_ESTIMATE = 1, 2
+"""Purposes of kernels that change during a run; the numbers keep their generators apart."""
 
 MAX_TABLE_ENTRIES = 2**27
 """Most entries that a graph's conditional tables may have together (1 GiB of float64)."""
@@ -112,3 +117,21 @@ def conditional_table(
         table = table.reshape(-1, node.state_dim)
     normalised: NDArray[np.float64] = table / table.sum(axis=1, keepdims=True)
     return normalised
+
+
+def context_nodes(graph: GraphConfig) -> tuple[str, ...]:
+    """Names of the nodes whose kernels are redrawn for every sequence."""
+    return tuple(node.name for node in graph.nodes if node.mode == "context")
+
+
+def redraw_context(
+    graph: GraphConfig, graph_seed: int, purpose: int, seed: int, index: int
+) -> Tables:
+    """New conditional tables of the ``context`` nodes, a pure function of the arguments."""
+    address = np.array([purpose, graph_seed, seed, index], np.uint64).view(np.uint32)
+    rng = np.random.default_rng(np.random.SeedSequence(address.tolist()))
+    tables = {}
+    for name in context_nodes(graph):
+        node = graph.node(name)
+        tables[name] = conditional_table(graph, node, draw_node(graph, node, rng))
+    return tables

@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrray.errors import LrrayError
-from lrray.gssm.forward import DENSE_STATES, PAD, forward_lanes, forward_one_by_one
+from lrray.gssm.forward import (
+    DENSE_STATES,
+    PAD,
+    advance_lanes,
+    forward_lanes,
+    forward_one_by_one,
+)
 from lrray.gssm.graph import GraphConfig, NodeConfig
 from lrray.gssm.kernels import table_entries
 from lrray.gssm.sampling import over_chunks
@@ -50,6 +56,28 @@ class ForwardPlan:
     """Where each latent's stretch of ``parent_row`` begins."""
     emission: NDArray[np.floating]
     """``[v, s + PAD]``: probability of a token given the joint state."""
+
+    @property
+    def num_states(self) -> int:
+        """Number of joint latent states."""
+        return self.emission.shape[1] - PAD
+
+    @property
+    def by_state(self) -> NDArray[np.floating]:
+        """``[s, v]``: probability of a token given the joint state, a view."""
+        return self.emission[:, : self.num_states].T
+
+    def advance(self, joint: NDArray[np.floating], previous: NDArray[np.int64]) -> None:
+        """Moves all latents of ``joint`` ``[s, l]`` one step on, in place.
+
+        Args:
+            joint: weights of joint states, one law per lane; C-contiguous, of the plan's type.
+            previous: ``[l]`` the token before the step in each lane, which feedback edges see.
+        """
+        advance_lanes(
+            joint, previous, self.tables, self.start, self.size, self.feedback, self.dim,
+            self.parent_row, self.parent_start,
+        )  # fmt: skip
 
     @property
     def largest_nll(self) -> float:

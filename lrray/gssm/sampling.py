@@ -1,16 +1,7 @@
 """Compiled sampling of token sequences from conditional tables.
 
-A counter-based generator (Philox4x32-10; Salmon et al. 2011, "Parallel random numbers: as easy as
-1, 2, 3") gives every draw an address: key = stream seed, counter = (draw block, sequence index).
-So a sequence depends on nothing but (graph, stream seed, index). Draw number d of a sequence is
-word d mod 4 of block d // 4, one draw per node and step in topological order, the token last.
-
-Each draw is turned into a state by an alias table (Walker 1977, built as by Vose 1991) held in
-one 64-bit word per column, so a state costs one multiplication and one load whatever the number
-of states. A state's probability is exact to 2**-32 times the number of states.
-
-Sequences advance in groups of ``LANES`` in lock-step: the loops over lanes become vector
-instructions, and the lanes' memory latencies overlap.
+A sequence depends on nothing but (graph, stream seed, index), which are the address of its draws
+(:mod:`lrray.gssm.draws`): one per node and step, in topological order, the token last.
 
 Axis letters: n node, k kernel input, l lane, r row of a table.
 """
@@ -27,13 +18,17 @@ from numba import njit
 from numpy.typing import NDArray
 
 from lrray.errors import LrrayError
+from lrray.gssm.checks import StreamAddress
+from lrray.gssm.draws import LANES, AliasTables, alias_table, philox
 from lrray.gssm.graph import GraphConfig
-from lrray.gssm.kernels import table_entries
+from lrray.gssm.kernels import (
+    OF_SEQUENCE,
+    Tables,
+    context_nodes,
+    redraw_context,
+    table_entries,
+)
 
-AliasTables = dict[str, NDArray[np.uint64]]
-"""Node name -> alias table ``[r, states]``."""
-
-LANES = 64
 MAX_CONTEXT_GB = 3.5
 """Largest memory that sampling a context graph may take for tables of single sequences."""
 
@@ -78,75 +73,14 @@ class SamplingPlan:
         )
 
 
-@njit(cache=True, nogil=True)
-def alias_table(probabilities):
-    """Alias table of every row of ``[r, states]`` as ``uint64`` words of the same shape.
-
-    A word holds the column's threshold in units of 2**-32 (upper 48 bits) and its alias (lower
-    16): a uniform 32-bit fraction below the threshold keeps the column, else takes the alias.
-    """
-    rows, states = probabilities.shape
-    words = np.empty((rows, states), np.uint64)
-    small = np.empty(states, np.int64)
-    large = np.empty(states, np.int64)
-    scaled = np.empty(states)
-    for r in range(rows):
-        num_small = num_large = 0
-        for i in range(states):
-            scaled[i] = probabilities[r, i] * states
-            if scaled[i] < 1.0:
-                small[num_small] = i
-                num_small += 1
-            else:
-                large[num_large] = i
-                num_large += 1
-        while num_small > 0 and num_large > 0:
-            num_small -= 1
-            low, high = small[num_small], large[num_large - 1]
-            threshold = _U64(np.rint(scaled[low] * 4294967296.0))
-            words[r, low] = (threshold << _U64(16)) | _U64(high)
-            scaled[high] -= 1.0 - scaled[low]
-            if scaled[high] < 1.0:
-                num_large -= 1
-                small[num_small] = high
-                num_small += 1
-        for j in range(num_large):
-            words[r, large[j]] = (_U64(4294967296) << _U64(16)) | _U64(large[j])
-        # What is left among the small ones is 1 up to rounding.
-        for j in range(num_small):
-            words[r, small[j]] = (_U64(4294967296) << _U64(16)) | _U64(small[j])
-    return words
-
-
-def alias_tables(tables: dict[str, NDArray[np.float64]]) -> AliasTables:
-    """Alias tables of several nodes."""
-    return {name: alias_table(table) for name, table in tables.items()}
-
-
-@njit(cache=True, nogil=True)
-def philox(out, key_low, key_high, block, index_low, index_high):
-    """Writes Philox4x32-10 of counter (block, index) into ``out`` ``[4, l]`` for every lane."""
-    for lane in range(LANES):
-        c0, c1, c2, c3 = _U32(block), _U32(block >> 32), index_low[lane], index_high[lane]
-        k0, k1 = _U32(key_low), _U32(key_high)
-        for _ in range(10):
-            product0 = _U64(0xD2511F53) * _U64(c0)
-            product1 = _U64(0xCD9E8D57) * _U64(c2)
-            c0 = _U32(product1 >> _U64(32)) ^ c1 ^ k0
-            c2 = _U32(product0 >> _U64(32)) ^ c3 ^ k1
-            c1, c3 = _U32(product1), _U32(product0)
-            k0 = _U32(k0 + _U32(0x9E3779B9))
-            k1 = _U32(k1 + _U32(0xBB67AE85))
-        out[0, lane], out[1, lane], out[2, lane], out[3, lane] = c0, c1, c2, c3
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sample(tokens, first, every, key, input_start, source, stride, dim, offset, words):
-    """Fills ``tokens`` ``[sequences, steps]`` with the sequences ``first, first + every, …``.
+def _sample(kept, first, every, key, input_start, source, stride, dim, offset, words):
+    """Fills ``kept`` ``[nodes, sequences, steps]`` with sequences ``first, first + every, …``.
 
-    ``offset`` ``[n, l]`` says where in ``words`` a node's alias table lies for each lane.
+    Its nodes are the last ones of the plan: the token alone, or all nodes. ``offset`` ``[n, l]``
+    says where in ``words`` a node's alias table lies for each lane.
     """
-    num_sequences, num_steps = tokens.shape
+    num_kept, num_sequences, num_steps = kept.shape
     num_nodes = dim.size
     key_low, key_high = _U32(key), _U32(key >> _U64(32))
     state = np.zeros((num_nodes, LANES), np.uint32)
@@ -160,7 +94,7 @@ def _sample(tokens, first, every, key, input_start, source, stride, dim, offset,
             index = first + every * _U64(group + lane)
             index_low[lane], index_high[lane] = _U32(index), _U32(index >> _U64(32))
         state[:] = 0
-        tokens[group : group + width, 0] = 0
+        kept[:, group : group + width, 0] = 0
         draw = 0
         for step in range(1, num_steps):
             for node in range(num_nodes):
@@ -180,8 +114,9 @@ def _sample(tokens, first, every, key, input_start, source, stride, dim, offset,
                     entry = words[offset[node, lane] + _U64(row[lane]) * states + column]
                     keep = (scaled & _U64(0xFFFFFFFF)) < (entry >> _U64(16))
                     state[node, lane] = _U32(column if keep else entry & _U64(0xFFFF))
-            for lane in range(width):
-                tokens[group + lane, step] = state[num_nodes - 1, lane]
+            for node in range(num_kept):
+                for lane in range(width):
+                    kept[node, group + lane, step] = state[num_nodes - num_kept + node, lane]
 
 
 @dataclass(frozen=True)
@@ -211,24 +146,70 @@ class LaneTables:
         return cls(np.concatenate(parts), offset)
 
 
-def fill_shared(
-    tokens: NDArray[np.unsignedinteger],
-    first: int,
-    every: int,
-    stream_seed: int,
-    plan: SamplingPlan,
-    tables: LaneTables,
-    num_threads: int,
-) -> None:
-    """Fills ``tokens`` with sequences ``first, first + every, …`` that share all tables."""
+class Sampler:
+    """Samples from the tables of a graph; those of ``context`` nodes are redrawn per sequence.
 
-    def fill(low: int, high: int) -> None:
-        _run(tokens[low:high], first + low * every, every, stream_seed, plan, tables)
+    Args:
+        graph: the graph.
+        graph_seed: of its kernels.
+        tables: conditional tables of its nodes.
+    """
 
-    over_chunks(fill, len(tokens), num_threads)
+    def __init__(self, graph: GraphConfig, graph_seed: int, tables: Tables) -> None:
+        self._graph, self._seed = graph, graph_seed
+        self._plan = SamplingPlan.of(graph)
+        own = context_nodes(graph)
+        shared = {name: alias_table(table) for name, table in tables.items() if name not in own}
+        self._shared = shared if own else LaneTables.of(self._plan, shared)
+
+    def fill(
+        self, kept: NDArray[np.unsignedinteger], address: StreamAddress, num_threads: int
+    ) -> None:
+        """Fills ``kept`` ``[nodes, sequences, steps]`` with the states of the last nodes.
+
+        Nodes stand in topological order, so the last one is the token.
+
+        Raises:
+            LrrayError: the tables of single sequences do not fit in memory.
+        """
+        shared, size = self._shared, address.num_sequences
+        if isinstance(shared, LaneTables):
+
+            def fill(low: int, high: int) -> None:
+                self._run(kept[:, low:high], address, low, shared)
+        else:
+            _check_context_tables(self._graph, size, num_threads)
+
+            def fill(low: int, high: int) -> None:
+                for group in range(low, high, LANES):
+                    end = min(group + LANES, high)
+                    own = [self._own_tables(address, i) for i in range(group, end)]
+                    tables = LaneTables.of(self._plan, shared, own)
+                    self._run(kept[:, group:end], address, group, tables)
+
+        over_chunks(fill, size, num_threads)
+
+    def _own_tables(self, address: StreamAddress, i: int) -> AliasTables:
+        """Alias tables of the i-th sequence's ``context`` nodes."""
+        index, seed = address.start + i * address.every, address.stream_seed
+        redrawn = redraw_context(self._graph, self._seed, OF_SEQUENCE, seed, index)
+        return {name: alias_table(table) for name, table in redrawn.items()}
+
+    def _run(
+        self,
+        kept: NDArray[np.unsignedinteger],
+        address: StreamAddress,
+        first: int,
+        tables: LaneTables,
+    ) -> None:
+        start = _U64(address.start + first * address.every)
+        where = (start, _U64(address.every), _U64(address.stream_seed))
+        plan = self._plan
+        shape = (plan.input_start, plan.source, plan.stride, plan.dim)
+        _sample(kept, *where, *shape, tables.offset, tables.words)
 
 
-def check_context_tables(graph: GraphConfig, num_sequences: int, num_threads: int) -> None:
+def _check_context_tables(graph: GraphConfig, num_sequences: int, num_threads: int) -> None:
     """Refuses to sample where the tables of ``LANES`` sequences per thread do not fit in memory.
 
     Raises:
@@ -246,41 +227,6 @@ def check_context_tables(graph: GraphConfig, num_sequences: int, num_threads: in
             got=f"{8 * held / 1e9:.1f} GB for {threads} threads",
             fix="use fewer parents or states in context nodes, or fewer threads",
         )
-
-
-def fill_in_context(
-    tokens: NDArray[np.unsignedinteger],
-    first: int,
-    every: int,
-    stream_seed: int,
-    plan: SamplingPlan,
-    shared: AliasTables,
-    redraw: Callable[[int], AliasTables],
-    num_threads: int,
-) -> None:
-    """Fills ``tokens`` where sequence ``index`` has tables of its own from ``redraw(index)``."""
-
-    def fill(low: int, high: int) -> None:
-        for group in range(low, high, LANES):
-            end = min(group + LANES, high)
-            own = [redraw(first + i * every) for i in range(group, end)]
-            tables = LaneTables.of(plan, shared, own)
-            _run(tokens[group:end], first + group * every, every, stream_seed, plan, tables)
-
-    over_chunks(fill, len(tokens), num_threads)
-
-
-def _run(
-    tokens: NDArray[np.unsignedinteger],
-    first: int,
-    every: int,
-    stream_seed: int,
-    plan: SamplingPlan,
-    tables: LaneTables,
-) -> None:
-    address = (_U64(first), _U64(every), _U64(stream_seed))
-    shape = (plan.input_start, plan.source, plan.stride, plan.dim)
-    _sample(tokens, *address, *shape, tables.offset, tables.words)
 
 
 def over_chunks(

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.stats import chi2
 
 from lrray.gssm import GSSM, NodeConfig
 
@@ -47,6 +48,11 @@ def latent_states(gssm: GSSM) -> Iterator[State]:
 
 def likelihood(gssm: GSSM, tokens: list[int]) -> float:
     """p(tokens): the sum over every latent path, one path at a time, without recursion."""
+    return sum(weights_of_last_state(gssm, tokens))
+
+
+def weights_of_last_state(gssm: GSSM, tokens: list[int]) -> list[float]:
+    """p(tokens, last joint state) for every one of :func:`latent_states`, path by path."""
     X = gssm.graph.observed.name
     every = list(latent_states(gssm))
     steps = []  # one table of transition probabilities per step
@@ -57,12 +63,12 @@ def likelihood(gssm: GSSM, tokens: list[int]) -> float:
                 for old in every
             ]
         )
-    total = 0.0
+    weights = [0.0] * len(every)
     for path in itertools.product(range(len(every)), repeat=len(steps)):
-        total += math.prod(
+        weights[(0, *path)[-1]] += math.prod(
             table[old][new] for table, old, new in zip(steps, (0, *path), path, strict=False)
         )
-    return total
+    return weights
 
 
 def law_of_tokens(gssm: GSSM, num_steps: int) -> dict[tuple[int, ...], float]:
@@ -81,6 +87,32 @@ def law_of_tokens(gssm: GSSM, num_steps: int) -> dict[tuple[int, ...], float]:
                     reached[tuple(new.items())] += weight * step
         law = longer
     return {tokens: sum(states.values()) for tokens, states in law.items()}
+
+
+def law_of_ngrams(gssm: GSSM, num_tokens: int) -> np.ndarray:
+    """p of ``num_tokens`` tokens in a row in the long run, one axis per token.
+
+    By dense algebra on the chain of all nodes' states, the token among them.
+    """
+    X = gssm.graph.observed.name
+    states = [{**z, X: x} for z in latent_states(gssm) for x in range(gssm.vocab_size)]
+    chain = np.array([[step_probability(gssm, old, new) for new in states] for old in states])
+    lazy = (chain + np.eye(len(states))) / 2  # of the same long run, but never periodic
+    # Rows drift off their sum of 1 as they are squared.
+    for _ in range(40):
+        lazy = lazy @ lazy
+        lazy /= lazy.sum(axis=1, keepdims=True)
+    token = np.array([[state[X] == x for x in range(gssm.vocab_size)] for state in states])
+    law = lazy[0] * token.T  # [x, state]
+    for _ in range(num_tokens - 1):
+        law = np.einsum("...i,ij,jx->...xj", law, chain, token)
+    return law.sum(axis=-1)
+
+
+def conditional_entropy_bits(law: np.ndarray) -> float:
+    """H(last token | the others) in bits, from the law of several tokens, one axis each."""
+    last = law / law.sum(axis=-1, keepdims=True)
+    return float(-(law * np.log2(last)).sum())
 
 
 def law_of_tokens_in_context(gssm: GSSM, num_steps: int) -> dict[tuple[int, ...], float]:
@@ -109,3 +141,18 @@ def law_of_tokens_in_context(gssm: GSSM, num_steps: int) -> dict[tuple[int, ...]
             old = new
         law[tuple(state[X] for state in path)] += weight
     return law
+
+
+def chi_square_p_value(tokens: np.ndarray, law: dict[tuple[int, ...], float]) -> float:
+    """Of the first tokens' joint counts against their law; rare outcomes are pooled."""
+    observed = dict.fromkeys(law, 0)
+    for row, count in zip(*np.unique(tokens, axis=0, return_counts=True), strict=True):
+        observed[tuple(row.tolist())] += int(count)
+    expected = {outcome: p * len(tokens) for outcome, p in law.items()}
+    common = [outcome for outcome in law if expected[outcome] >= 10]
+    counts = np.array([observed[outcome] for outcome in common], float)
+    means = np.array([expected[outcome] for outcome in common])
+    if (rest := len(tokens) - means.sum()) >= 10:
+        counts, means = np.append(counts, len(tokens) - counts.sum()), np.append(means, rest)
+    assert len(means) > 2
+    return float(chi2.sf(((counts - means) ** 2 / means).sum(), len(means) - 1))

@@ -50,17 +50,30 @@ def sequence(
     gssm: GSSM, tables: dict[str, NDArray], stream_seed: int, index: int, seq_len: int
 ) -> list[int]:
     """Tokens of one sequence, given the tables that it is drawn from."""
+    token = gssm.graph.observed.name
+    return [state[token] for state in states(gssm, tables, stream_seed, index, seq_len)]
+
+
+def states(
+    gssm: GSSM, tables: dict[str, NDArray], stream_seed: int, index: int, seq_len: int
+) -> list[dict[str, int]]:
+    """States of all nodes at every step of one sequence."""
     graph, draw = gssm.graph, draws(stream_seed, index)
     columns = {name: [alias(row) for row in table.tolist()] for name, table in tables.items()}
     state = {node.name: 0 for node in graph.nodes}
-    tokens = [0]
+    path = [state.copy()]
     for _ in range(1, seq_len):
         for node in (*graph.latents, graph.observed):
             row = 0
             for name, dim in zip(graph.inputs(node), graph.input_dims(node), strict=True):
                 row = row * dim + state[name]
-            column, fraction = divmod(next(draw) * node.state_dim, 2**32)
-            threshold, other = columns[node.name][row][column]
-            state[node.name] = column if fraction < threshold else other
-        tokens.append(state[graph.observed.name])
-    return tokens
+            state[node.name] = drawn_state(columns[node.name][row], next(draw))
+        path.append(state.copy())
+    return path
+
+
+def drawn_state(columns: list[tuple[int, int]], draw: int) -> int:
+    """The state that an alias table makes of a 32-bit draw."""
+    column, fraction = divmod(draw * len(columns), 2**32)
+    threshold, other = columns[column]
+    return column if fraction < threshold else other

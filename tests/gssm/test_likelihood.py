@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from benchmarks.baselines import dense_nll
 from lrray.gssm import GSSM
+from lrray.gssm.drawn import Precision
 from lrray.gssm.likelihood import FEW_SEQUENCES
-from lrray.gssm.model import Precision
 from tests.gssm.graphs import KINDS, build, independent_latents, node, token
 from tests.gssm.oracles import likelihood
 

@@ -11,11 +11,11 @@ from scipy.stats import chi2
 
 from benchmarks.baselines import sample_loop
 from lrray.gssm import GSSM
+from lrray.gssm.draws import LANES, alias_table, philox
 from lrray.gssm.kernels import conditional_table, draw_node
-from lrray.gssm.sampling import LANES, alias_table, philox
 from tests.gssm.graphs import CONTEXT_KINDS, KINDS, build, independent_latents, node, token
-from tests.gssm.oracles import law_of_tokens, law_of_tokens_in_context
-from tests.gssm.reference_stream import philox4x32, sequence
+from tests.gssm.oracles import chi_square_p_value, law_of_tokens, law_of_tokens_in_context
+from tests.gssm.reference_stream import philox4x32, sequence, states
 
 EVERY_KIND = [*KINDS, *CONTEXT_KINDS]
 
@@ -66,6 +66,38 @@ def test_tokens_equal_the_documented_stream_in_plain_python(kind: str) -> None:
             assert row == sequence(gssm, gssm.tables, stream_seed, start + i, 30)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_latents_are_those_that_the_documented_stream_passes_through(kind: str) -> None:
+    gssm = build(kind)
+    tokens, latents = gssm.sample(3, 30, 5, 7, return_latents=True)
+    assert list(latents) == [each.name for each in gssm.graph.latents]
+    for i, row in enumerate(tokens.tolist()):
+        path = states(gssm, gssm.tables, 5, 7 + i, 30)
+        assert row == [state["X"] for state in path]
+        for name, own in latents.items():
+            assert own[i].tolist() == [state[name] for state in path]
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_asking_for_latents_does_not_change_the_tokens(kind: str, threads: int) -> None:
+    gssm = build(kind)
+    arguments = {"stream_seed": 3, "start": 5, "num_threads": threads, "every": 2}
+    tokens, latents = gssm.sample(150, 20, **arguments, return_latents=True)
+    np.testing.assert_array_equal(tokens, gssm.sample(150, 20, **arguments))
+    assert all(own.shape == tokens.shape and not own[:, 0].any() for own in latents.values())
+    assert all(own.any() for own in latents.values())
+
+
+def test_latents_of_more_states_than_tokens_keep_their_type_and_the_tokens_theirs() -> None:
+    nodes = [node("Z1", 300, alpha=9), token(3, "Z1")]
+    gssm = GSSM.from_config({"nodes": nodes}, seed=0)
+    tokens, latents = gssm.sample(20, 40, return_latents=True)
+    assert latents["Z1"].max() > 255
+    assert tokens.dtype == np.uint8
+    np.testing.assert_array_equal(tokens, gssm.sample(20, 40))
+
+
 @pytest.mark.parametrize("kind", CONTEXT_KINDS)
 def test_context_tokens_equal_the_documented_stream_in_plain_python(kind: str) -> None:
     gssm, stream_seed, start = build(kind), 2**35 + 1, 11
@@ -90,21 +122,6 @@ def test_the_stream_never_changes_silently() -> None:
     assert hashlib.sha256(tokens.tobytes()).hexdigest()[:16] == "6fb46187e204dbcd"
     context = build("context, all").sample(50, 200, stream_seed=7, start=3)
     assert hashlib.sha256(context.tobytes()).hexdigest()[:16] == "d6298ccaee78fcf6"
-
-
-def chi_square_p_value(tokens: np.ndarray, law: dict[tuple[int, ...], float]) -> float:
-    """Of the first tokens' joint counts against their law; rare outcomes are pooled."""
-    observed = dict.fromkeys(law, 0)
-    for row, count in zip(*np.unique(tokens, axis=0, return_counts=True), strict=True):
-        observed[tuple(row.tolist())] += int(count)
-    expected = {outcome: p * len(tokens) for outcome, p in law.items()}
-    common = [outcome for outcome in law if expected[outcome] >= 10]
-    counts = np.array([observed[outcome] for outcome in common], float)
-    means = np.array([expected[outcome] for outcome in common])
-    if (rest := len(tokens) - means.sum()) >= 10:
-        counts, means = np.append(counts, len(tokens) - counts.sum()), np.append(means, rest)
-    assert len(means) > 2
-    return float(chi2.sf(((counts - means) ** 2 / means).sum(), len(means) - 1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
