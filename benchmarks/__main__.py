@@ -17,7 +17,7 @@ from typing import Any
 
 import benchmarks
 from benchmarks.table import markdown, show
-from lrray.gssm.model import default_threads
+from lrray.gssm.checks import default_threads
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 PACKAGES = ("numpy", "numba", "scipy", "torch", "ray", "optuna", "transformers")

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.baselines import dense_nll, sample_loop
 from benchmarks.table import row, show
 from lrray.gssm import GSSM
-from lrray.gssm.model import default_threads
+from lrray.gssm.checks import default_threads
 
 NUM_TURNS = 15
 

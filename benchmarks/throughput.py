@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from benchmarks.table import row, show
-from lrray.gssm.model import default_threads
+from lrray.gssm.checks import default_threads
 
 NUM_CELLS = 8
 AT_ONCE = (1, 2, 4, 8)

@@ -15,7 +15,6 @@ from lrray.gssm.checks import (
     empty_tokens,
     smallest_dtype,
 )
-from lrray.gssm.checks import default_threads as default_threads
 from lrray.gssm.context import (
     MonteCarloEntropy,
     MonteCarloNLL,

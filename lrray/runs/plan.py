@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrray.errors import LrrayError
-from lrray.gssm.model import default_threads
+from lrray.gssm.checks import default_threads
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, CellRecord
 from lrray.search.journal import JOURNAL, MakeCell, ended_trials

@@ -18,7 +18,7 @@ import numpy as np
 import lrray
 from lrray.errors import LrrayError, cannot_write
 from lrray.files import remove_stale, whole_file
-from lrray.gssm import GSSM
+from lrray.gssm import SequenceModel
 from lrray.training.streams import stream_seed
 
 _FORMAT = "lrray tokens 1"
@@ -35,7 +35,7 @@ class DamagedDataset(LrrayError):
 
 
 def write_dataset(
-    path: Path, gssm: GSSM, num_sequences: int, seq_len: int, data_seed: int = 0
+    path: Path, gssm: SequenceModel, num_sequences: int, seq_len: int, data_seed: int = 0
 ) -> bool:
     """Writes the first ``num_sequences`` of the training stream, unless the file has them already.
 
@@ -64,7 +64,7 @@ def write_dataset(
 
 
 def open_dataset(
-    path: Path, gssm: GSSM, num_sequences: int, seq_len: int, data_seed: int = 0
+    path: Path, gssm: SequenceModel, num_sequences: int, seq_len: int, data_seed: int = 0
 ) -> Any:
     """Checks a file against what is asked for and opens it.
 
@@ -87,7 +87,8 @@ def open_dataset(
         raise DamagedDataset(path, f"cannot be read as a data file: {error}") from None
     if attributes.get("format") != _FORMAT:
         raise DamagedDataset(path, f"must be a data file of format {_FORMAT!r}")
-    for name, value in _attributes(gssm, seq_len, data_seed).items():
+    wanted = {"surrogate_order": None, **_attributes(gssm, seq_len, data_seed)}
+    for name, value in wanted.items():
         if name != "version" and attributes.get(name) != value:
             raise LrrayError(
                 f"{path}: {name}",
@@ -105,7 +106,9 @@ def open_dataset(
     return tokens[:] if tokens.nbytes <= _MAX_IN_MEMORY_BYTES else tokens
 
 
-def _write(path: Path, gssm: GSSM, num_sequences: int, seq_len: int, data_seed: int) -> None:
+def _write(
+    path: Path, gssm: SequenceModel, num_sequences: int, seq_len: int, data_seed: int
+) -> None:
     itemsize = np.dtype(gssm.token_dtype).itemsize
     chunk = max(1, min(num_sequences, _CHUNK_BYTES // (seq_len * itemsize)))
     block = max(1, _BLOCK_TOKENS // seq_len)
@@ -152,13 +155,14 @@ class _FileForHDF5(io.FileIO):
             return size or 0
 
 
-def _attributes(gssm: GSSM, seq_len: int, data_seed: int) -> dict[str, Any]:
+def _attributes(gssm: SequenceModel, seq_len: int, data_seed: int) -> dict[str, Any]:
     """What must agree between a file and a run; the vocabulary first, as the plainest mistake."""
+    source = gssm.identity()
+    source["graph"] = json.dumps(source["graph"], sort_keys=True)
     return {
         "vocab_size": gssm.vocab_size,
         "seq_len": seq_len,
-        "graph": json.dumps(gssm.graph.to_dict(), sort_keys=True),
-        "graph_seed": gssm.seed,
+        **source,
         "data_seed": data_seed,
         "stream_seed": np.uint64(stream_seed("train", data_seed)),
         "version": lrray.__version__,
@@ -177,7 +181,7 @@ def _verify(path: Path, tokens: h5py.Dataset, attributes: dict[str, Any]) -> Non
         raise DamagedDataset(path, "the tokens do not match the file's checksum")
 
 
-def _verify_sampler(path: Path, tokens: h5py.Dataset, gssm: GSSM, data_seed: int) -> None:
+def _verify_sampler(path: Path, tokens: h5py.Dataset, gssm: SequenceModel, data_seed: int) -> None:
     """Refuses a file of another sampler: its sequences might be those of the held-out set."""
     count = min(len(tokens), 4)
     drawn = gssm.sample(count, tokens.shape[1], stream_seed("train", data_seed))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lrray.errors import cannot_write
 from lrray.files import write_whole
-from lrray.gssm import GSSM
+from lrray.gssm import SequenceModel
 from lrray.training.distributed import ALONE, Workers
 from lrray.training.streams import stream_seed
 
@@ -39,13 +39,13 @@ class Heldout:
     """``[N, T - 1]``: exact NLL of each predicted token; none where it has no closed form."""
 
 
-def heldout_tokens(gssm: GSSM, num_sequences: int, seq_len: int) -> NDArray[Any]:
+def heldout_tokens(gssm: SequenceModel, num_sequences: int, seq_len: int) -> NDArray[Any]:
     """The held-out sequences themselves, ``[num_sequences, seq_len]``."""
     return gssm.sample(num_sequences, seq_len, _STREAM)
 
 
 def make_heldout(
-    gssm: GSSM,
+    gssm: SequenceModel,
     num_sequences: int,
     seq_len: int,
     cache_dir: Path | None = None,
@@ -61,7 +61,7 @@ def make_heldout(
         LrrayError: the joint state space is too large for the exact bound; it cannot be kept.
     """
     tokens = heldout_tokens(gssm, num_sequences, seq_len)
-    if any(node.mode == "context" for node in gssm.graph.nodes):
+    if not gssm.has_likelihood:
         return Heldout(tokens, None)
     path = None if cache_dir is None else cache_dir / f"bound_{_key(gssm, tokens)}.npy"
     bound = None if path is None else _read(path, gssm, tokens)
@@ -72,7 +72,7 @@ def make_heldout(
     return Heldout(tokens, bound)
 
 
-def _score(gssm: GSSM, tokens: NDArray[Any], workers: Workers) -> NDArray[np.float64]:
+def _score(gssm: SequenceModel, tokens: NDArray[Any], workers: Workers) -> NDArray[np.float64]:
     """The exact bound; each worker scores its share of the sequences."""
     own = slice(workers.rank, None, workers.world_size)
     bound = np.zeros((len(tokens), tokens.shape[1] - 1))
@@ -81,13 +81,13 @@ def _score(gssm: GSSM, tokens: NDArray[Any], workers: Workers) -> NDArray[np.flo
     return np.asarray(whole.cpu())
 
 
-def _key(gssm: GSSM, tokens: NDArray[Any]) -> str:
+def _key(gssm: SequenceModel, tokens: NDArray[Any]) -> str:
     sequences = [tokens.shape, hashlib.sha256(tokens.tobytes()).hexdigest()]
-    facts = [gssm.graph.to_dict(), gssm.seed, sequences]
+    facts = [*gssm.identity().values(), sequences]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _read(path: Path, gssm: GSSM, tokens: NDArray[Any]) -> NDArray[np.float64] | None:
+def _read(path: Path, gssm: SequenceModel, tokens: NDArray[Any]) -> NDArray[np.float64] | None:
     """The kept bound, or none where the file is missing, damaged or of another likelihood."""
     try:
         bound = np.load(path, allow_pickle=False)

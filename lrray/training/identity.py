@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
-from lrray.gssm import GSSM
+from lrray.gssm import SequenceModel
 from lrray.training.config import TrainConfig
 
 _FREE = {
@@ -18,14 +18,14 @@ _FREE = {
 _LENGTH = {"steps", "tokens"}
 
 
-def run_identity(gssm: GSSM, config: TrainConfig) -> dict[str, Any]:
-    """Plain data that two parts of one run share: graph, its seed and the settings that matter.
+def run_identity(gssm: SequenceModel, config: TrainConfig) -> dict[str, Any]:
+    """Plain data that two parts of one run share: its source of data and the settings that matter.
 
     A run with a constant learning rate may be made longer; any other schedule bends with length.
     """
     free = _FREE | (_LENGTH if config.schedule == "constant" else set())
     settings = config.model_dump(mode="json", exclude=free)
-    return {**settings, "graph": gssm.graph.to_dict(), "graph_seed": gssm.seed}
+    return {**settings, **gssm.identity()}
 
 
 def check_identity(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:

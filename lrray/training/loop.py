@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from lrray.errors import LrrayError
-from lrray.gssm import GSSM
+from lrray.gssm import SequenceModel
 from lrray.training.checkpoint import Checkpoint, CheckpointFolder
 from lrray.training.config import TrainConfig
 from lrray.training.dataset import open_dataset
@@ -59,7 +59,7 @@ class TrainResult:
 
 def train(
     model: nn.Module,
-    gssm: GSSM,
+    gssm: SequenceModel,
     config: TrainConfig,
     *,
     run_dir: Path | None = None,
@@ -77,7 +77,7 @@ def train(
 
     Args:
         model: tokens ``[B, T]`` to logits ``[B, T, V]``, the same initial weights in all workers.
-        gssm: whose tokens to learn.
+        gssm: whose tokens to learn, a GSSM or one of its Markov surrogates.
         config: how.
         run_dir: where checkpoints and event files go; none: nothing is kept.
         dataset: the HDF5 file of a run with ``num_train_sequences``.
@@ -124,7 +124,7 @@ class _Run:
     def __init__(
         self,
         learner: Learner,
-        gssm: GSSM,
+        gssm: SequenceModel,
         config: TrainConfig,
         workers: Workers,
         folder: CheckpointFolder | None,
@@ -270,7 +270,7 @@ def _check(
         )
 
 
-def _open_source(gssm: GSSM, config: TrainConfig, dataset: Path | None) -> TokenSource:
+def _open_source(gssm: SequenceModel, config: TrainConfig, dataset: Path | None) -> TokenSource:
     if dataset is None or config.num_train_sequences is None:
         return StreamSource(gssm, config.seq_len, config.data_seed)
     num_sequences = config.num_train_sequences

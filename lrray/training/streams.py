@@ -1,6 +1,6 @@
 """Where training and held-out sequences come from: streams that cannot meet.
 
-A GSSM's sequence is a function of (graph, stream seed, index). Every purpose has stream seeds of
+A source's sequence is a function of (graph, stream seed, index). Every purpose has stream seeds of
 its own, told apart by their two highest bits, so no held-out sequence is ever trained on.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lrray.gssm import GSSM
+from lrray.gssm import SequenceModel
 
 Purpose = Literal["train", "heldout"]
 
@@ -35,7 +35,7 @@ class TokenSource(Protocol):
 class StreamSource:
     """Infinite data: position i holds sequence i of the training stream."""
 
-    def __init__(self, gssm: GSSM, seq_len: int, data_seed: int) -> None:
+    def __init__(self, gssm: SequenceModel, seq_len: int, data_seed: int) -> None:
         self._gssm, self._seq_len = gssm, seq_len
         self._seed = stream_seed("train", data_seed)
 
