@@ -128,19 +128,16 @@ def _checked(
 ) -> StudyJob:
     """Everything about a study that can be found wrong here rather than there."""
     from lrray.cluster.jobs import StudyJob, check_folder, shipped_name
-    from lrray.studies.grid import expand
-    from lrray.studies.kind import known_kinds, load_kind
-    from lrray.studies.load import read_study, study_kind
+    from lrray.studies.load import load_study
 
     check_folder(folder)
-    data, path = read_study(name, overrides)
-    expand(data, load_kind(study_kind(data, path, known_kinds())).Study, str(path))
+    study = load_study(name, overrides)
     if not out.startswith(("/", "~/")) and "://" not in out:
         raise LrrayError(
             "--out", "must be a whole path on the cluster", got=out, fix=f"e.g. {DEFAULT_OUT}"
         )
     return StudyJob(
-        name=shipped_name(name, path, folder), overrides=overrides, title=path.stem, out=out,
+        name=shipped_name(name, study.path, folder), overrides=overrides, title=study.name, out=out,
         resume=resume, retry_failed=retry_failed,
     )  # fmt: skip
 

@@ -33,32 +33,22 @@ def make(
     files are left alone and damaged ones replaced, so the command can be given again at any time.
     """
     from lrray.kinds.train.data import NeededData, needed_data
-    from lrray.kinds.train.kind import Study
-    from lrray.studies.grid import expand
-    from lrray.studies.load import read_study, study_kind
+    from lrray.studies.load import load_study
 
-    data, path = read_study(name, overrides or [])
-    study_kind(data, path, ["train"])
-    points = expand(data, Study, str(path))
-    needed = needed_data([point.study.cell_settings() for point in points])
+    study = load_study(name, overrides or [])
+    if study.first.kind != "train":
+        raise LrrayError(f"{study.path}: kind", "must be train", got=study.first.kind)
+    needed = needed_data([point.study.cell_settings() for point in study.points])
     if not needed:
         raise LrrayError(
-            str(path), "needs no data files: its data are infinite",
+            str(study.path), "needs no data files: its data are infinite",
             fix="set train.num_train_sequences",
         )  # fmt: skip
-    import ray
-
-    from lrray.execution.cluster import start_ray
+    from lrray.execution.cluster import run_tasks, start_ray
 
     start_ray(address)
-    folder = (out / path.stem / "data").resolve()
-    written = ray.remote(num_cpus=1, max_retries=3)(NeededData.make)
-    try:
-        results = ray.get([written.remote(one, folder) for one in needed])
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, LrrayError):  # Ray's own shows the worker's traceback
-            raise error.cause from None
-        raise
+    folder = (out / study.name / "data").resolve()
+    results = run_tasks(NeededData.make, [(one, folder) for one in needed])
     Console(highlight=False, markup=False).print(
         f"{sum(results)} files written, {len(results) - sum(results)} were there: {folder}",
         soft_wrap=True,

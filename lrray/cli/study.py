@@ -14,6 +14,9 @@ from rich.console import Console
 
 from lrray.errors import LrrayError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 
 def study(
     name: Annotated[
@@ -52,38 +55,26 @@ def study(
         return
     if name is None:
         raise LrrayError("NAME", "name a study", fix="lrray study difficulty, or --list")
-    from lrray.runs.run import Request, _run
-    from lrray.studies.grid import expand
-    from lrray.studies.kind import known_kinds, load_kind
-    from lrray.studies.load import read_study, study_kind
+    from lrray.studies.load import load_study
 
     tracking = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
-    place = [] if storage is None else [f"storage={storage}"]
-    words = [*(overrides or []), *tracking, *place]
-    data, path = read_study(name, words)
-    kind = study_kind(data, path, known_kinds())
-    module = load_kind(kind)
-    points = expand(data, module.Study, str(path))
-    if hasattr(module, "check"):
-        module.check([point.study for point in points], str(path), out / path.stem / "data")
-    request = Request(
-        given=[name, *words],
-        name=path.stem,
-        kind=kind,
-        grid=data.get("grid"),
-        points=points,
-        out=out,
-        resume=resume,
-        retry_failed=retry_failed,
-        address=address,
-    )
+    stored = [] if storage is None else [f"storage={storage}"]
+    loaded = load_study(name, [*(overrides or []), *tracking, *stored])
+    loaded.check(out)
     if plan:
         from lrray.results.folder import latest_run
         from lrray.runs.plan import show_plan
 
-        show_plan(kind, points, latest_run(out, path.stem), console)
+        show_plan(loaded, latest_run(out, loaded.name), console)
         return
-    raise typer.Exit(_run(request, console))
+    from lrray.runs.run import Options, is_complete, run_study
+
+    options = Options(out=out, resume=resume, retry_failed=retry_failed, address=address)
+    try:
+        run = run_study(loaded, options, console)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    raise typer.Exit(0 if is_complete(loaded, run) else 1)
 
 
 def _show_list(console: Console) -> None:

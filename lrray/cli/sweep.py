@@ -44,10 +44,11 @@ def import_(
     out: _Out = None,
 ) -> None:
     """Write a W&B sweep file as a study."""
-    from lrray.sweeps.convert import check_study, import_sweep
+    from lrray.studies.load import check_study
+    from lrray.sweeps.convert import import_sweep
 
     translation = import_sweep(sweep, base)
-    check_study(translation.data, str(sweep))
+    check_study(translation.data, sweep)
     _write(translation, out, "the study does not")
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +189,20 @@ def _fits(node: Mapping[str, float], spread: Workers) -> int:
 
 def _spread(resources: Resources) -> Workers:
     return Workers(workers=resources.workers, cpu=resources.cpu, gpu=resources.gpu)
+
+
+def run_tasks(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Calls a function once for each tuple of arguments, a core each, on the whole cluster.
+
+    Raises:
+        LrrayError: what the function raised, without Ray's traceback around it.
+    """
+    import ray
+
+    task = ray.remote(num_cpus=1, max_retries=3)(function)
+    try:
+        return list(ray.get([task.remote(*own) for own in arguments]))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, LrrayError):
+            raise error.cause from None
+        raise

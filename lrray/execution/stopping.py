@@ -26,7 +26,7 @@ class StopFlag:
     """Whether a driver stops its cells, looked up now and then; of no use to kinds that go on."""
 
     def __init__(self, cell: Cell, folder: RunFolder, driver: str) -> None:
-        stops = getattr(load_kind(cell.kind), "STOPS", False)
+        stops = load_kind(cell.kind).stops
         self._folder, self._driver = folder, driver
         self._next, self._asked = 0.0 if stops else math.inf, False
 

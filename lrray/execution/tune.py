@@ -128,9 +128,7 @@ def _wait_for_checkpoints(
     source: CellSource, folder: RunFolder, driver: str, progress: Watcher
 ) -> None:
     """Asks the running cells to stop and waits until those that can have done so."""
-    stopping = [
-        cell for cell in source.running_cells if getattr(load_kind(cell.kind), "STOPS", False)
-    ]
+    stopping = [cell for cell in source.running_cells if load_kind(cell.kind).stops]
     if not stopping:
         return
     progress.phase("stopping: running cells write their checkpoints")

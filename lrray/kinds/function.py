@@ -22,10 +22,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from lrray.references import call_arguments, load_reference, user_modules
-from lrray.studies.kind import CellContext
+from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
-
-CODE: tuple[str, ...] = ()
 
 
 class Study(CellStudy):
@@ -62,3 +60,6 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     if not isinstance(result, Mapping):
         raise TypeError(f"{name} must return a mapping, but returned {result!r}")
     return dict(result)
+
+
+KIND = Kind(Study=Study, run_cell=run_cell, results_version=1)

@@ -24,30 +24,10 @@ from pydantic import Field, model_validator
 from lrray.config import Problem
 from lrray.errors import LrrayError
 from lrray.files import write_whole
-from lrray.studies.kind import CellContext
+from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
 from lrray.twohop.config import ExperimentConfig
 from lrray.twohop.facts import Facts, fingerprint, load_facts, shipped_facts
-
-CODE = (
-    "lrray.twohop",
-    "lrray.training.learner",
-    "lrray.training.parallel",
-    "lrray.training.schedule",
-    "lrray.training.weights",
-)
-
-SHOWN = ("acc_a", "gap_2hop", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop")
-"""Numbers of the table on the terminal; all are in ``cells.csv``."""
-
-
-LIVE = ("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop")
-"""Numbers of a running cell on the terminal; a step is an epoch."""
-
-
-STOPS = True
-"""A cell that is asked to stop writes a checkpoint after the epoch it is in."""
-
 
 KNOWN_THRESHOLD = 0.5
 """Default of a study's ``known_threshold``."""
@@ -138,3 +118,14 @@ def _keep_texts(table: Path, context: CellContext) -> None:
     kept.parent.mkdir(exist_ok=True)
     with suppress(FileNotFoundError):  # an earlier worker has
         table.replace(kept)
+
+
+KIND = Kind(
+    Study=Study,
+    run_cell=run_cell,
+    results_version=1,
+    shown=("acc_a", "gap_2hop", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop"),
+    live=("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop"),  # a step is an epoch
+    stops=True,  # after the epoch that they are in
+    report="lrray.reports.twohop.report",
+)

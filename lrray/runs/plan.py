@@ -3,59 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lrray.errors import LrrayError
 from lrray.gssm.checks import default_threads
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, CellRecord
-from lrray.search.journal import JOURNAL, MakeCell, ended_trials
+from lrray.search.journal import num_ended
 from lrray.search.objective import objective
+from lrray.search.program import Plan, load_program
 from lrray.studies.cell import Cell, make_cell
 from lrray.studies.grid import GridPoint
-from lrray.studies.kind import load_runner
+from lrray.studies.load import LoadedStudy
 from lrray.studies.schema import CellStudy, Resources
 from lrray.text import duration
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do."""
-
-    rows: Mapping[str, Any]
-    """What is counted, by its name: grid points, cells, trials."""
-    cell_seconds: float | None = None
-    """Time of all cells that are left, one after the other; None: unknown."""
-    source: str = ""
-    """Where that time comes from."""
-
-
-def show_plan(
-    kind: str, points: Sequence[GridPoint], earlier: RunFolder | None, console: Console
-) -> None:
+def show_plan(study: LoadedStudy, earlier: RunFolder | None, console: Console) -> None:
     """Prints the plan.
 
     Args:
-        kind: of the study.
-        points: the study at every point of its grid.
+        study: what would be run.
         earlier: a run that ``--resume`` would continue.
         console: to print on.
     """
-    plan: Plan = load_runner(kind).plan(points, earlier)
-    study = points[0].study
+    plan = load_program(study.kind).plan(study.points, earlier)
+    first = study.points[0].study
     table = Table("plan", "", show_header=False, box=None)
-    table.add_row("question", Text(study.question))
+    table.add_row("question", Text(first.question))
     for key, value in plan.rows.items():
         table.add_row(key, str(value))
-    resources: Resources = study.resources
+    resources: Resources = first.resources
     gpus, cpus = resources.gpu * resources.workers, resources.cpu * resources.workers
     table.add_row("each cell takes", f"{cpus:g} CPU, {gpus:g} GPU")
     if plan.cell_seconds is None:
@@ -83,35 +64,6 @@ def _add_times(table: Table, cell_seconds: float, resources: Resources) -> None:
     table.add_row("GPU-hours", f"{hours:.1f}")
     if resources.price_per_gpu_hour is not None:
         table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
-
-
-def num_ended(earlier: RunFolder | None, searches: Mapping[str, MakeCell]) -> dict[str, int]:
-    """Trials of each search that ``--resume`` would not make again.
-
-    Args:
-        earlier: the run that it would continue; only read, since it may be running.
-        searches: their names in its journal, and what turns parameters into cells.
-    """
-    none = dict.fromkeys(searches, 0)
-    if earlier is None or not (journal := earlier.path / JOURNAL).exists():
-        return none
-    try:
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-        trials = {name: ended_trials(storage, name) for name in searches}
-    except Exception:  # replaying a damaged journal may raise anything
-        return none
-    return {
-        name: sum(_is_there(earlier, trial, searches[name]) for trial in own)
-        for name, own in trials.items()
-    }
-
-
-def _is_there(earlier: RunFolder, trial: FrozenTrial, cell: MakeCell) -> bool:
-    """Whether a trial's result is that of the study as it stands."""
-    try:
-        return earlier.load_cell(cell(trial.params).id) is not None
-    except (KeyError, LrrayError):  # proposed before the search space was changed
-        return False
 
 
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:

@@ -5,84 +5,93 @@ from __future__ import annotations
 import errno
 import shlex
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 
+from lrray.config import differences, dump_yaml, load_yaml
 from lrray.errors import LrrayError
+from lrray.execution.cluster import check_address, num_slots, start_ray
+from lrray.execution.schedulers import make_scheduler
+from lrray.execution.tune import run_cells
+from lrray.reports.report import is_cheap, write_report
 from lrray.results.folder import RunFolder
+from lrray.results.lock import FolderLock
+from lrray.results.provenance import provenance
+from lrray.results.record import FAILED
+from lrray.results.run import Run
 from lrray.runs.progress import Progress
-from lrray.studies.grid import GridPoint
-
-if TYPE_CHECKING:
-    from lrray.results.folder import RunFolder
-    from lrray.runs.progress import Progress
-    from lrray.studies.grid import GridPoint
-
-
-INTERRUPTED = 130
+from lrray.search.program import Phase, Program, load_program
+from lrray.search.queue import CellSource, Steps
+from lrray.storage.objects import open_store
+from lrray.storage.sync import carried, in_storage, newest_run
+from lrray.studies.load import LoadedStudy
+from lrray.studies.schema import StudyBase
+from lrray.tracking.follower import announce, closing_lines
 
 
 @dataclass(frozen=True)
-class Request:
-    """A checked study and how it is to be run."""
+class Options:
+    """How a study is to be run; nothing that its results depend on."""
 
-    given: Sequence[str]
-    """The study and the settings to change, word by word."""
-    name: str
-    kind: str
-    grid: Any
-    points: list[GridPoint]
-    out: Path
-    resume: bool
-    retry_failed: bool
-    address: str
-
-    def resolved(self) -> dict[str, Any]:
-        """The study with every default written out, and its grid."""
-        settings = self.points[0].study.model_dump(mode="json", exclude_none=True)
-        return settings if self.grid is None else {**settings, "grid": self.grid}
+    out: Path = Path("results")
+    """Folder for results."""
+    resume: bool = False
+    """Whether to continue the newest run, where there is one."""
+    retry_failed: bool = False
+    """Whether failed cells of that run are run again."""
+    address: str = "local"
+    """Ray cluster: ``local``, ``auto`` or ``HOST:PORT``."""
 
 
-def _run(request: Request, console: Console) -> int:
-    from lrray.execution.cluster import check_address
-    from lrray.results.folder import RunFolder
-    from lrray.results.lock import FolderLock
-    from lrray.storage.objects import open_store
-    from lrray.storage.sync import carried, in_storage, newest_run
+def run_study(study: LoadedStudy, options: Options, console: Console) -> Run:
+    """Runs what is not there yet of a study, and writes its results and report.
+
+    Args:
+        study: read and checked.
+        options: where and how.
+        console: to show progress and results on.
+
+    Raises:
+        LrrayError: another driver works on the run, no cluster answers, no room is left, ….
+        KeyboardInterrupt: it was stopped, and has said how to go on; finished cells are kept.
+    """
 
     def say(line: str) -> None:
         console.print(line, soft_wrap=True)
 
-    check_address(request.address)
-    place = request.points[0].study.storage
-    store = None if place is None else open_store(place, say)
-    earlier = newest_run(request.out, request.name, store)
-    command = _resume_command(request)
-    if earlier is not None and not request.resume and not (earlier.path / "summary.json").exists():
-        console.print(f"An unfinished run is there: {earlier.path}", soft_wrap=True)
-        console.print(f"To continue it instead: {command}", soft_wrap=True)
-    if request.resume and earlier is not None:
+    check_address(options.address)
+    storage = study.first.storage
+    store = None if storage is None else open_store(storage, say)
+    earlier = newest_run(options.out, study.name, store)
+    command = resume_command(study, options)
+    if earlier is not None and not options.resume and not (earlier.path / "summary.json").exists():
+        say(f"An unfinished run is there: {earlier.path}")
+        say(f"To continue it instead: {command}")
+    resumed = options.resume and earlier is not None
+    if options.resume and earlier is not None:
         folder = earlier
         (folder.path / "cells").mkdir(parents=True, exist_ok=True)
     else:
-        folder = RunFolder.create(request.out, request.name)
+        folder = RunFolder.create(options.out, study.name)
     folder = in_storage(folder, store)
     with FolderLock(folder.path), _interruptible():
         try:
             with carried(folder, say) as bring:
-                if request.resume and earlier is not None:
-                    _say_what_changed(folder, request, console)
-                return _execute(request, folder, bring, console)
+                if resumed:
+                    _say_what_changed(folder, study, say)
+                return _execute(study, options, folder, bring, console)
         except KeyboardInterrupt:
-            console.print(f"\nStopped. Finished work is in {folder.path}", soft_wrap=True)
-            console.print(f"Continue with: {command}", soft_wrap=True)
-            return INTERRUPTED
+            say(f"\nStopped. Finished work is in {folder.path}")
+            say(f"Continue with: {command}")
+            raise
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 raise
@@ -92,53 +101,104 @@ def _run(request: Request, console: Console) -> int:
             ) from None  # fmt: skip
 
 
-def _say_what_changed(earlier: RunFolder, request: Request, console: Console) -> None:
-    from lrray.config import differences, load_yaml
+def is_complete(study: LoadedStudy, run: Run) -> bool:
+    """Whether an ended run has all that its study asked for, and no cell failed."""
+    summary = run.summary
+    return load_program(study.kind).is_complete(summary) and not summary["failed"]
 
+
+def resume_command(study: LoadedStudy, options: Options) -> str:
+    """What continues a study on the command line."""
+    words = [] if options.out == Path("results") else ["--out", str(options.out)]
+    words += [] if options.address == "local" else ["--address", options.address]
+    return shlex.join(["lrray", "study", *study.given, *words, "--resume"])
+
+
+def _say_what_changed(earlier: RunFolder, study: LoadedStudy, say: Callable[[str], None]) -> None:
     old = load_yaml(earlier.path / "study.yaml")
-    for path, before, after in differences(old, request.resolved()):
-        console.print(f"changed since that run: {path}: {before} → {after}", soft_wrap=True)
+    for path, before, after in differences(old, study.resolved()):
+        say(f"changed since that run: {path}: {before} → {after}")
 
 
 def _execute(
-    request: Request, folder: RunFolder, bring: Callable[[], None], console: Console
-) -> int:
-    from lrray.config import dump_yaml
-    from lrray.execution.cluster import start_ray
-    from lrray.results.provenance import provenance
-    from lrray.runs.progress import Progress
-    from lrray.studies.kind import load_runner
-    from lrray.tracking.follower import announce, closing_lines
+    study: LoadedStudy,
+    options: Options,
+    folder: RunFolder,
+    bring: Callable[[], None],
+    console: Console,
+) -> Run:
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True)
 
-    console.print(request.points[0].study.question, style="bold")
-    folder.write_text("study.yaml", dump_yaml(request.resolved()))
+    console.print(study.first.question, style="bold")
+    folder.write_text("study.yaml", dump_yaml(study.resolved()))
     folder.write_json("provenance.json", provenance())
-    announce(folder, request.points[0].study.tracking, shlex.join(request.given))
-    (folder.path / "summary.json").unlink(missing_ok=True)
+    announce(folder, study.first.tracking, shlex.join(study.given))
+    folder.remove("summary.json")
     folder.forget_stop()
-    runner = load_runner(request.kind)
+    program = load_program(study.kind)
     with Progress(console, folder) as progress:
-        dashboard = start_ray(request.address)
-        for line in _watching(request, folder, dashboard):
-            console.print(line, soft_wrap=True)
-        summary = runner.run(request.points, folder, progress, request.retry_failed)
+        dashboard = start_ray(options.address)
+        for line in _watching(study, folder, dashboard):
+            say(line)
+        if options.retry_failed:
+            folder.forget_failures()
+        began = time.time()
+        slots = num_slots(study.first.resources)
+        work = program(study.points, folder, slots)
+        cells = Steps(folder, phase_sources(work.phases(), progress))
+        run_cells(
+            cells, folder, study.first.resources, progress, make_scheduler(study.first.search)
+        )
+        summary = write_summary(study.first, work, folder, time.time() - began)
         bring()
         report = _report(folder, progress)
-    good = runner.show(summary, request.points, console)
+    program.show(summary, console)
     if summary["failed"]:
-        where = folder.path / "failures"
-        console.print(f"{summary['failed']} cells failed; see {where}", soft_wrap=True)
-    console.print(f"report   {report}", soft_wrap=True)
+        say(f"{summary['failed']} cells failed; see {folder.path / 'failures'}")
+    say(f"report   {report}")
     for line in closing_lines(folder):
-        console.print(line, soft_wrap=True)
-    console.print(f"results  {folder.path}", soft_wrap=True)
-    return 0 if good and not summary["failed"] else 1
+        say(line)
+    say(f"results  {folder.path}")
+    return Run(folder.path)
 
 
-def _watching(request: Request, folder: RunFolder, dashboard: str) -> list[str]:
+def phase_sources(phases: Iterator[Phase], progress: Progress) -> Iterator[CellSource]:
+    """The phases' cells; a phase that goes on under one name is shown as one."""
+    name = None
+    for phase in phases:
+        if phase.name != name:
+            name = phase.name
+            progress.phase(phase.name, phase.describe, phase.numbers)
+        yield phase.source
+
+
+def write_summary(
+    study: StudyBase, program: Program, folder: RunFolder, seconds: float
+) -> dict[str, Any]:
+    """Writes what came out, as the study's kind tells it and with what all kinds have."""
+    wanted = program.wanted()
+    folder.note_outdated(wanted)
+    records = [record for record in map(folder.load_cell, wanted) if record is not None]
+    summary = {
+        "study": folder.path.parent.name,
+        "run": folder.path.name,
+        "kind": study.kind,
+        "question": study.question,
+        "hypothesis": study.hypothesis,
+        **program.results(records),
+        "failed": sum(record.state == FAILED for record in records),
+        "cell_seconds": float(sum(record.seconds for record in records)),
+        "wall_seconds": seconds,
+    }
+    folder.write_json("summary.json", summary)
+    return summary
+
+
+def _watching(study: LoadedStudy, folder: RunFolder, dashboard: str) -> list[str]:
     """Where the run can be watched, a line each."""
     lines = [f"watch    lrray board {folder.path}"]
-    if getattr(request.points[0].study, "search", None) is not None:
+    if study.first.search is not None:
         lines.append(f"         optuna-dashboard {folder.path / 'optuna.journal'}")
     if dashboard:
         lines.append(f"         {dashboard} (Ray: jobs, actors, logs)")
@@ -147,36 +207,38 @@ def _watching(request: Request, folder: RunFolder, dashboard: str) -> list[str]:
 
 def _report(folder: RunFolder, progress: Progress) -> str:
     """Where the report is, or the command that writes it where that takes a while."""
-    from lrray.reports.report import is_cheap, write_report
-
     if not is_cheap(folder.path):
         return f"lrray report {folder.path}"
     progress.phase("writing the report")
     return str(write_report(folder.path)[0])
 
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Within it, SIGTERM stops like Ctrl-C. Once stopping, further ones change nothing."""
+    """Within it, SIGTERM and SIGHUP stop like Ctrl-C. Once stopping, further ones change nothing.
+
+    Only the main thread can be told of signals; elsewhere, e.g. below a server, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for further in _STOPPING:
             signal.signal(further, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    old = {number: signal.signal(number, interrupt) for number in _STOPPING}
+    old = {
+        number: signal.signal(number, interrupt)
+        for number in _STOPPING
+        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT
+    }  # nohup's SIGHUP stays ignored
     try:
         yield
     finally:
         if signal.getsignal(signal.SIGINT) is interrupt:
             for number, handler in old.items():
                 signal.signal(number, handler)
-
-
-def _resume_command(request: Request) -> str:
-    options = [] if request.out == Path("results") else ["--out", str(request.out)]
-    options += [] if request.address == "local" else ["--address", request.address]
-    return shlex.join(["lrray", "study", *request.given, *options, "--resume"])

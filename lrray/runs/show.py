@@ -11,15 +11,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lrray.studies.axes import axes_text
-from lrray.studies.grid import GridPoint
 from lrray.studies.kind import load_kind
 
 SHOWN_ROWS = 40
 """Most rows of the table on the terminal; all are in ``cells.csv``."""
 
 
-def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Console) -> bool:
-    """Prints means over seeds and the cells that failed; returns whether all is done."""
+def show(summary: Mapping[str, Any], console: Console) -> None:
+    """Prints means over seeds and the cells that failed."""
     if summary["means"]:
         _show_means(summary, console)
     stopped = f", {summary['stopped']} stopped early" if summary["stopped"] else ""
@@ -28,7 +27,6 @@ def show(summary: Mapping[str, Any], points: Sequence[GridPoint], console: Conso
         axes = axes_text(failure["axes"])
         told = Text.assemble(("failed", "red"), f" {axes}: {failure['reason']}")
         console.print(told, soft_wrap=True)
-    return bool(summary["done"] + summary["stopped"] == summary["cells"])
 
 
 def _show_means(summary: Mapping[str, Any], console: Console) -> None:
@@ -36,7 +34,7 @@ def _show_means(summary: Mapping[str, Any], console: Console) -> None:
     rows = summary["means"]
     axes = [name for name in (*summary["axes"], "seeds") if name in rows[0]]
     numbers = [name for name in rows[0] if name not in axes and not name.endswith("_se")]
-    chosen = getattr(load_kind(summary["kind"]), "SHOWN", numbers)
+    chosen = load_kind(summary["kind"]).shown or numbers
     names, width = axes, 2 + sum(_width(rows, name) for name in axes)
     for name in (name for name in chosen if name in numbers):
         width += _width(rows, name)

@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search.optuna import OptunaSearch
 
+from lrray.errors import LrrayError
 from lrray.files import write_whole
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
@@ -221,3 +222,32 @@ def _mend_last_line(path: Path) -> None:
         write_whole(path, whole + b"\n" if whole else b"")
     for line in whole.splitlines():
         json.loads(line)
+
+
+def num_ended(earlier: RunFolder | None, searches: Mapping[str, MakeCell]) -> dict[str, int]:
+    """Trials of each search that ``--resume`` would not make again.
+
+    Args:
+        earlier: the run that it would continue; only read, since it may be running.
+        searches: their names in its journal, and what turns parameters into cells.
+    """
+    none = dict.fromkeys(searches, 0)
+    if earlier is None or not (journal := earlier.path / JOURNAL).exists():
+        return none
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        trials = {name: ended_trials(storage, name) for name in searches}
+    except Exception:  # replaying a damaged journal may raise anything
+        return none
+    return {
+        name: sum(_is_there(earlier, trial, searches[name]) for trial in own)
+        for name, own in trials.items()
+    }
+
+
+def _is_there(earlier: RunFolder, trial: FrozenTrial, cell: MakeCell) -> bool:
+    """Whether a trial's result is that of the study as it stands."""
+    try:
+        return earlier.load_cell(cell(trial.params).id) is not None
+    except (KeyError, LrrayError):  # proposed before the search space was changed
+        return False

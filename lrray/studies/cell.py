@@ -14,7 +14,7 @@ from typing import Any
 
 from lrray.references import search_working_folder
 from lrray.studies.kind import load_kind
-from lrray.studies.schema import CellStudy
+from lrray.studies.schema import CellStudy, StudyBase
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Cell:
     axes: Mapping[str, Any]
     """The settings that tell it from its neighbours, for tables; no part of its identity."""
     code: str
-    """:func:`code_version` of the layers that compute it."""
+    """:func:`result_code` of its study."""
 
     @cached_property
     def id(self) -> str:
@@ -82,7 +82,14 @@ def make_cell(study: CellStudy, axes: Mapping[str, Any], seeds: Sequence[int] = 
     settings = study.cell_settings()
     if seeds:
         settings["seed"] = list(seeds)
-    module = load_kind(study.kind)
+    return Cell(study.kind, settings, dict(axes), result_code(study))
+
+
+def result_code(study: StudyBase) -> str:
+    """What stands for the code behind a study's results.
+
+    The ``results_version`` of its kind, and a hash of the user's own modules where these count.
+    """
+    version, modules = f"results {load_kind(study.kind).results_version}", study.user_modules()
     search_working_folder()  # a model's module may not have been imported yet
-    code = code_version(*module.CODE, *study.user_modules())
-    return Cell(study.kind, settings, dict(axes), code)
+    return f"{version} {code_version(*modules)}" if modules else version

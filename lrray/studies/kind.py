@@ -1,30 +1,32 @@
-"""The kinds of study, by the ``kind:`` of a study file.
+"""The kinds of study, by the ``kind:`` of a study file: those that ship, and those of others.
 
-A kind is a module that offers ``Study`` (its settings), ``CODE`` (the modules its results depend
-on) and ``run_cell(settings, context)``; it may offer ``STOPS``, true where its cells ask
-``context.should_stop``, ``check(studies, where, data_folder)`` for
-what takes heavy imports or files to check before any work, and ``SHOWN`` and ``LIVE``, the numbers
-of ended and of running cells on the terminal where there are many. A *runner* plans, runs and shows
-a study of that kind. Modules load when they are used, so that light cells stay light.
+A package adds a kind without a change here: an entry point of the group ``lrray.kinds`` names a
+:class:`Kind`. Modules load when they are used, so that light cells stay light.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-_GRID_RUNNER = "lrray.runs.grid"
+from lrray.errors import LrrayError, did_you_mean
+from lrray.studies.schema import StudyBase
 
-_KINDS = {
-    "difficulty": ("lrray.kinds.difficulty", "lrray.kinds.difficulty.run"),
-    "function": ("lrray.kinds.function", _GRID_RUNNER),
-    "train": ("lrray.kinds.train.kind", _GRID_RUNNER),
-    "twohop": ("lrray.kinds.twohop", _GRID_RUNNER),
+ENTRY_POINTS = "lrray.kinds"
+"""Group of the entry points that name kinds of other packages."""
+
+_SHIPPED = {
+    "difficulty": "lrray.kinds.difficulty",
+    "function": "lrray.kinds.function",
+    "train": "lrray.kinds.train.kind",
+    "twohop": "lrray.kinds.twohop",
 }
-"""Kind -> its module and its runner."""
+"""Kind -> the module whose ``KIND`` it is."""
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,76 @@ class CellContext:
     """Adds a point to the cell's curves, e.g. ``{"step": 100, "loss_bits": 2.1}``."""
     should_stop: Callable[[], bool] = lambda: False
     """Whether the study is being stopped: a cell that asks then writes its checkpoint and raises
-    :class:`lrray.training.stopping.Stopped`. Only kinds with ``STOPS`` are asked to. Of a cell's
+    :class:`lrray.training.stopping.Stopped`. Only kinds with ``stops`` are asked to. Of a cell's
     several workers the first one alone is told, and they must agree on the step, as
     :meth:`lrray.training.distributed.Workers.any` does."""
 
 
+def _nothing_to_check(studies: Sequence[Any], where: str, data_folder: Path) -> None:
+    """The settings' own checks are enough."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What lrray needs to know of a kind of study; the rest comes with every kind."""
+
+    Study: type[StudyBase]
+    """Its settings. Those that its cells' results depend on are ``cell_settings()``."""
+    run_cell: Callable[[Mapping[str, Any], CellContext], dict[str, Any]]
+    """Computes one cell: settings as plain data to numbers by name."""
+    results_version: int
+    """Part of every cell's identity; raised in the commit that changes the numbers of
+    ``run_cell``, and by nothing else: what is raised makes users' finished cells run again."""
+    check: Callable[[Sequence[Any], str, Path], None] = _nothing_to_check
+    """Checks the studies of all grid points where that takes heavy imports or files, before any
+    work: ``check(studies, where, data_folder)`` raises LrrayError, whose place begins with
+    ``where``; ``data_folder`` is where ``lrray data make`` puts the study's files."""
+    shown: tuple[str, ...] = ()
+    """Numbers of ended cells on the terminal, where there are many; empty: the first that fit."""
+    live: tuple[str, ...] = ()
+    """Numbers of running cells on the terminal; empty: the first of their curves."""
+    stops: bool = False
+    """Whether its cells ask ``context.should_stop``."""
+    report: str = "lrray.reports.grid.report"
+    """Module that describes a run: ``answer(run)`` and ``sections(run)``."""
+    program: str = "lrray.runs.grid:GridProgram"
+    """The :class:`lrray.search.program.Program` that works a study off."""
+
+
 def known_kinds() -> list[str]:
-    """Names of all kinds."""
-    return list(_KINDS)
+    """Names of all kinds: the shipped ones, then those of other packages."""
+    return [*_SHIPPED, *(name for name in _added() if name not in _SHIPPED)]
 
 
-def load_kind(name: str) -> Any:
-    """The module of a kind: ``Study``, ``CODE``, ``run_cell``."""
-    return import_module(_KINDS[name][0])
+@cache
+def load_kind(name: str) -> Kind:
+    """A kind by its name.
+
+    Raises:
+        LrrayError: there is none; the package that adds it cannot be loaded or names no kind.
+    """
+    if name in _SHIPPED:
+        kind: Kind = import_module(_SHIPPED[name]).KIND
+        return kind
+    added = _added()
+    if name not in added:
+        raise LrrayError(
+            "kind", "must name a kind of study", got=name, fix=did_you_mean(name, known_kinds())
+        )
+    entry = added[name]
+    where = f"entry point {ENTRY_POINTS}: {name}"
+    try:
+        found = entry.load()
+    except Exception as error:  # another package's code may raise anything
+        raise LrrayError(
+            where, f"cannot be loaded: {type(error).__name__}: {error}", got=entry.value
+        ) from error
+    if not isinstance(found, Kind):
+        raise LrrayError(where, "must name a lrray.studies.kind.Kind", got=found)
+    return found
 
 
-def load_runner(name: str) -> Any:
-    """The module that runs a kind: ``plan``, ``run``, ``show``."""
-    return import_module(_KINDS[name][1])
+@cache
+def _added() -> dict[str, EntryPoint]:
+    """The kinds of other packages that are installed."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrray.config import apply_overrides, load_yaml, parse_yaml
 from lrray.errors import LrrayError, did_you_mean
+from lrray.studies.grid import GridPoint, expand
+from lrray.studies.kind import Kind, known_kinds, load_kind
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SHIPPED = (_PACKAGE / "shipped", _PACKAGE.parent)
@@ -148,11 +151,65 @@ def _laid_over(base: Any, top: Any) -> Any:
     return {**base, **{key: _laid_over(base.get(key), value) for key, value in top.items()}}
 
 
-def study_kind(data: dict[str, Any], path: Path, known: Iterable[str]) -> str:
-    """The file's ``kind``; raises LrrayError where it is missing or unknown."""
-    kind = data.get("kind")
-    known = list(known)
-    if not isinstance(kind, str) or kind not in known:
-        fix = did_you_mean(kind, known) if isinstance(kind, str) else f"kind: {known[0]}"
-        raise LrrayError(f"{path}: kind", "must name a kind of study", got=kind, fix=fix)
-    return kind
+@dataclass(frozen=True)
+class LoadedStudy:
+    """A study that has been read, checked and expanded over its grid."""
+
+    given: tuple[str, ...]
+    """The study and the settings to change, word by word."""
+    path: Path
+    data: dict[str, Any]
+    """Its raw settings: overrides, scale and the files that it names filled in."""
+    kind: Kind
+    points: list[GridPoint]
+    """At least one; a study without a grid has just one."""
+
+    @property
+    def name(self) -> str:
+        """What its results folder is called."""
+        return self.path.stem
+
+    @property
+    def first(self) -> Any:
+        """The settings at the first point; all points share what is not an axis."""
+        return self.points[0].study
+
+    def check(self, out: Path) -> None:
+        """Checks what takes heavy imports or files; ``out`` is the folder for results.
+
+        Raises:
+            LrrayError: see :attr:`lrray.studies.kind.Kind.check`.
+        """
+        studies = [point.study for point in self.points]
+        self.kind.check(studies, str(self.path), out / self.name / "data")
+
+    def resolved(self) -> dict[str, Any]:
+        """The study with every default written out, and its grid."""
+        settings: dict[str, Any] = self.first.model_dump(mode="json", exclude_none=True)
+        grid = self.data.get("grid")
+        return settings if grid is None else {**settings, "grid": grid}
+
+
+def load_study(name: str, overrides: Iterable[str] = ()) -> LoadedStudy:
+    """Reads a study by name or path; see :func:`read_study` for the overrides.
+
+    Raises:
+        LrrayError: anything that a user can get wrong in it.
+    """
+    words = tuple(overrides)
+    data, path = read_study(name, words)
+    return check_study(data, path, (name, *words))
+
+
+def check_study(data: dict[str, Any], path: Path, given: tuple[str, ...] = ()) -> LoadedStudy:
+    """Checks raw settings and expands them; ``path`` opens error lines.
+
+    Raises:
+        LrrayError: anything is wrong with them.
+    """
+    name, known = data.get("kind"), known_kinds()
+    if not isinstance(name, str) or name not in known:
+        fix = did_you_mean(name, known) if isinstance(name, str) else f"kind: {known[0]}"
+        raise LrrayError(f"{path}: kind", "must name a kind of study", got=name, fix=fix)
+    kind = load_kind(name)
+    return LoadedStudy(given, path, data, kind, expand(data, kind.Study, str(path)))

@@ -182,6 +182,8 @@ class StudyBase(Settings):
     """What one cell needs."""
     tracking: Tracking = Tracking()
     """Where cells are shown beside the results folder."""
+    search: Search | None = None
+    """How trials are proposed, where the study searches."""
     storage: StorageAddress | None = None
     """Where results last when nodes share no disk: ``s3://…``, ``gs://…``, a path; None: in the
     results folder, which all nodes must see."""

@@ -45,7 +45,7 @@ def evaluate(name: str, words: list[str]) -> dict[str, float]:
     cell = source.objective.cell(parameters)
     run = wandb.init()
     # Under an agent the parameters are there already, and locked.
-    config = {**parameters, "study": source.path.stem, "resolved": dict(cell.settings)}
+    config = {**parameters, "study": source.loaded.name, "resolved": dict(cell.settings)}
     run.config.update({key: config[key] for key in config if key not in run.config})
     record = _measure(cell, _limits(source.study), lambda point: run.log(dict(point)))
     numbers: dict[str, float] = {}

@@ -15,9 +15,8 @@ from typing import Any
 from lrray.config import load_yaml, set_key
 from lrray.errors import LrrayError
 from lrray.search.objective import Objective
-from lrray.studies.grid import GridPoint, expand
-from lrray.studies.kind import known_kinds, load_kind, load_runner
-from lrray.studies.load import read_study, study_kind
+from lrray.search.program import load_program
+from lrray.studies.load import LoadedStudy, load_study
 from lrray.sweeps.space import flatten, from_parameter, to_parameter
 
 PROGRAM = "lrray.sweeps.agent"
@@ -34,14 +33,15 @@ _ASHA = {"type": "hyperband", "min_iter": 1, "eta": 4}
 
 @dataclass(frozen=True)
 class SearchedStudy:
-    """A study that holds one search, checked and raw."""
+    """A study that holds one search."""
 
-    name: str
-    overrides: tuple[str, ...]
-    path: Path
-    data: dict[str, Any]
-    study: Any
+    loaded: LoadedStudy
     objective: Objective
+
+    @property
+    def study(self) -> Any:
+        """Its settings."""
+        return self.loaded.first
 
 
 def read_searched(name: str, overrides: Iterable[str] = ()) -> SearchedStudy:
@@ -50,26 +50,13 @@ def read_searched(name: str, overrides: Iterable[str] = ()) -> SearchedStudy:
     Raises:
         LrrayError: it is wrong, searches nothing, or holds a grid of searches.
     """
-    overrides = tuple(overrides)
-    data, path = read_study(name, overrides)
-    kind, points = check_study(data, str(path))
-    if len(points) > 1:
+    loaded = load_study(name, overrides)
+    if len(loaded.points) > 1:
         raise LrrayError(
-            f"{path}: grid", f"asks for {len(points)} searches; a sweep is one",
+            f"{loaded.path}: grid", f"asks for {len(loaded.points)} searches; a sweep is one",
             fix="leave grid out, e.g. grid=null",
         )  # fmt: skip
-    study = points[0].study
-    return SearchedStudy(name, overrides, path, data, study, load_runner(kind).objective(study))
-
-
-def check_study(data: Mapping[str, Any], where: str) -> tuple[str, list[GridPoint]]:
-    """Kind and grid points of a raw study.
-
-    Raises:
-        LrrayError: anything is wrong with it.
-    """
-    kind = study_kind(dict(data), Path(where), known_kinds())
-    return kind, expand(data, load_kind(kind).Study, where)
+    return SearchedStudy(loaded, load_program(loaded.kind).objective(loaded.first))
 
 
 @dataclass
@@ -87,7 +74,7 @@ def export_sweep(source: SearchedStudy) -> Translation:
     wandb = source.study.tracking.wandb
     place = {} if wandb is None else {"project": wandb.project, "entity": wandb.entity}
     sweep = {
-        "name": source.path.stem,
+        "name": source.loaded.name,
         "description": source.study.question,
         **{key: value for key, value in place.items() if value is not None},
         "program": PROGRAM,
@@ -98,7 +85,7 @@ def export_sweep(source: SearchedStudy) -> Translation:
     }
     if getattr(search, "scheduler", "none") == "asha":
         sweep["early_terminate"] = dict(_ASHA)
-    words = [source.name, *source.overrides]
+    words = source.loaded.given
     command = ["${env}", "${interpreter}", "-m", "${program}", *words, "${args_no_hyphens}"]
     return Translation({**sweep, "command": command}, losses)
 
@@ -153,7 +140,7 @@ def import_sweep(path: Path, base: str | None = None) -> Translation:
     words = [base] if base is not None else _study_words(sweep, str(path))
     source = read_searched(words[0], words[1:])
     own = export_sweep(source).data
-    result = Translation(dict(source.data))
+    result = Translation(dict(source.loaded.data))
     _take_parameters(result, parameters, own["parameters"], str(path))
     if method != own["method"]:
         _set(result, "search.sampler", _SAMPLERS[method])

@@ -6,13 +6,12 @@ import json
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lrray.runs.run import Request, _resume_command
-from lrray.studies.load import list_studies
+from lrray.runs.run import Options, resume_command
+from lrray.studies.load import list_studies, load_study
 from tests.studies.small_study import environment, run, write
 
 HEAVY = ("ray", "torch", "transformers", "optuna", "pandas", "numpy", "matplotlib", "sklearn")
@@ -104,12 +103,13 @@ def test_a_graph_that_does_not_fit_into_memory_is_told_by_the_plan(tmp_path: Pat
 
 
 def test_the_command_that_resumes_is_one_that_a_shell_takes(tmp_path: Path) -> None:
-    words = ["small.yaml", "question=Where is it?", "search.num_trials=3"]
-    request = Request(
-        given=words, name="small", kind="difficulty", grid=None, points=[],
-        out=tmp_path / "my results", resume=False, retry_failed=False, address="10.0.0.1:6379",
-    )  # fmt: skip
-    options = ["--out", str(request.out), "--address", "10.0.0.1:6379", "--resume"]
-    assert shlex.split(_resume_command(request)) == ["lrray", "study", *words, *options]
-    plain = replace(request, given=["small.yaml"], out=Path("results"), address="local")
-    assert _resume_command(plain) == "lrray study small.yaml --resume"
+    words = ["question=Where is it?", "search.num_trials=3"]
+    write(tmp_path)
+    small = str(tmp_path / "small.yaml")
+    study, options = (
+        load_study(small, words),
+        Options(tmp_path / "my results", address="10.0.0.1:6379"),
+    )
+    given = ["--out", str(options.out), "--address", "10.0.0.1:6379", "--resume"]
+    assert shlex.split(resume_command(study, options)) == ["lrray", "study", small, *words, *given]
+    assert resume_command(load_study(small), Options()) == f"lrray study {small} --resume"

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 
 from lrray.cli.app import app
 from lrray.config import dump_yaml
-from lrray.kinds.function import Study
 from lrray.reports.compare.comparison import Comparison
 from lrray.reports.compare.output import show_comparison
 from lrray.results.folder import RunFolder
+from lrray.runs.grid import GridProgram
 from lrray.runs.plan import show_plan
 from lrray.runs.progress import Progress
 from lrray.runs.show import show
-from lrray.studies.grid import expand
+from lrray.studies.load import check_study
 from tests.studies.driven import BASE, run_grid
 
 QUESTION = "Does the loss [bits/token] fall below [/b]?"
@@ -43,7 +43,8 @@ def test_axes_of_lists_have_means_over_seeds_and_are_shown(
     assert summary is not None
     assert [row["settings.layers"] for row in summary["means"]] == [[8, 8], [8, 8], [16], [16]]
     assert {(row["seeds"], row["loss"]) for row in summary["means"]} == {(2, 1.0)}
-    assert show(summary, [], console)
+    show(summary, console)
+    assert GridProgram.is_complete(summary)
     assert "[8, 8]" in said(console)
     assert "[b]" in said(console)
 
@@ -52,13 +53,14 @@ def test_axes_of_lists_have_means_over_seeds_and_are_shown(
 def test_why_a_cell_failed_is_shown_word_for_word(console: Console, reason: str) -> None:
     failures = [{"axes": {"settings.layers": ["/a"]}, "id": "x", "reason": reason}]
     summary = {"means": [], "stopped": 0, "done": 0, "cells": 1, "failures": failures}
-    assert not show(summary, [], console)
+    show(summary, console)
+    assert not GridProgram.is_complete(summary)
     assert f"failed settings.layers=['/a']: {reason}" in said(console)
 
 
 def test_a_plan_and_its_progress_show_brackets(tmp_path: Path, console: Console) -> None:
-    points = expand({**BASE, "question": QUESTION}, Study, "f.yaml")
-    show_plan("function", points, None, console)
+    study = check_study({**BASE, "question": QUESTION}, Path("f.yaml"))
+    show_plan(study, None, console)
     assert QUESTION in said(console)
     with Progress(console, RunFolder(tmp_path)) as progress:
         progress.phase("path=[/data/x] searching")

@@ -16,9 +16,7 @@ from typer.main import get_command
 from lrray.cli.app import app
 from lrray.config import dump_yaml, load_yaml, parse_yaml
 from lrray.errors import LrrayError
-from lrray.studies.grid import expand
-from lrray.studies.kind import known_kinds, load_kind
-from lrray.studies.load import list_studies, read_study, study_kind
+from lrray.studies.load import list_studies, load_study
 from lrray.twohop.facts import load_facts
 from tests.docs.blocks import ROOT, Block, blocks, inline_commands, pages
 
@@ -103,9 +101,7 @@ def _load(block: Block, folder: Path, where: str) -> None:
 
 def _expand(name: str, overrides: tuple[str, ...] = ()) -> None:
     """Everything that happens to a study before Ray starts."""
-    data, path = read_study(name, overrides)
-    module = load_kind(study_kind(data, path, known_kinds()))
-    assert expand(data, module.Study, str(path))
+    assert load_study(name, overrides).points
 
 
 @pytest.mark.parametrize("page", pages())

@@ -16,10 +16,12 @@ from rich.console import Console
 from lrray.config import parse
 from lrray.execution.attempts import Limits
 from lrray.execution.worker import run_durably
-from lrray.kinds.difficulty.run import PointRun, plan
+from lrray.kinds.difficulty.plan import plan
+from lrray.kinds.difficulty.point import PointSearch
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.results.folder import RunFolder
 from lrray.runs.progress import Progress
+from lrray.runs.run import phase_sources
 from lrray.search.journal import open_journal
 from lrray.search.queue import Steps
 from lrray.studies.cell import Cell
@@ -41,11 +43,10 @@ def run_point(
     fine: Callable[[Cell], bool] = works,
     num_steps: int | None = None,
     **changes: Any,
-) -> tuple[PointRun, int]:
+) -> tuple[PointSearch, int]:
     """Runs a study's steps, or the first of them; returns it and how many cells were computed."""
     study = parse(DifficultyStudy, {**STUDY, **changes}, "study")
-    progress = Progress(Console(file=StringIO()), folder)
-    point = PointRun(GridPoint({}, study), folder, progress, open_journal(folder), slots=2)
+    point = PointSearch(GridPoint({}, study), folder, open_journal(folder), slots=2)
     computed = 0
 
     def compute(cell: Cell) -> None:
@@ -58,7 +59,8 @@ def run_point(
         else:
             folder.save_failure(cell, "ValueError: no", "…", 0.1)
 
-    drive(itertools.islice(point.steps(), num_steps), compute)
+    sources = (phase.source for phase in point.phases())
+    drive(itertools.islice(sources, num_steps), compute)
     return point, computed
 
 
@@ -151,8 +153,8 @@ def test_a_terminal_shows_the_best_pairs_so_far_and_the_time_left(
     console = Console(file=StringIO(), force_terminal=True, width=100)
     with Progress(console, folder) as progress:
         study = parse(DifficultyStudy, STUDY, "study")
-        point = PointRun(GridPoint({}, study), folder, progress, open_journal(folder), slots=2)
-        source = Steps(folder, point.steps())
+        point = PointSearch(GridPoint({}, study), folder, open_journal(folder), slots=2)
+        source = Steps(folder, phase_sources(point.phases(), progress))
         progress.begin(source)
         for trial in range(6):
             config = source.suggest(f"{trial}")

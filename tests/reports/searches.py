@@ -6,6 +6,7 @@ from typing import Any
 from lrray.config import dump_yaml
 from lrray.execution.attempts import Limits
 from lrray.execution.worker import run_durably
+from lrray.kinds.difficulty.cell import objective
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.results.folder import RunFolder
 from lrray.search.journal import open_arm, open_journal
@@ -13,7 +14,6 @@ from lrray.search.queue import SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.grid import expand
-from lrray.studies.kind import load_runner
 from lrray.studies.load import read_study
 
 SMALL = [
@@ -34,7 +34,7 @@ def search(results: Path, sampler: str, seeds: list[int], num_trials: int) -> Ru
     for point in points:
         study = point.study
         space = study.search_space.to_optuna()
-        asked = load_runner("difficulty").objective(study)
+        asked = objective(study)
         proposer = make_sampler(study.search, space, study.target.value)
         arm = open_arm(
             folder, storage, f"{point.label} mean", study.search, proposer, space,

@@ -13,16 +13,14 @@ from lrray.config import dump_yaml, load_yaml, parse
 from lrray.errors import LrrayError
 from lrray.execution.attempts import Limits
 from lrray.execution.worker import run_durably
-from lrray.kinds.difficulty.results import write
-from lrray.kinds.difficulty.run import PointRun
+from lrray.kinds.difficulty.run import DifficultyProgram
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.kinds.difficulty.show import show
 from lrray.kinds.train.kind import Study
 from lrray.reports.difficulty.report import answer, sections
 from lrray.results.folder import RunFolder
 from lrray.results.run import Run
-from lrray.runs.progress import Progress
-from lrray.search.journal import open_journal
+from lrray.runs.run import write_summary
 from lrray.studies.grid import GridPoint, expand
 from tests.kinds.test_training_kind import TINY
 from tests.studies.driven import drive
@@ -34,18 +32,18 @@ def run_points(
 ) -> tuple[dict[str, Any], list[GridPoint]]:
     """Runs a small study over a grid; its summary and points."""
     points = expand({**STUDY, "grid": grid, **changes}, DifficultyStudy, "study.yaml")
-    progress, journal = Progress(Console(file=StringIO()), folder), open_journal(folder)
-    runs = [PointRun(point, folder, progress, journal, slots=2) for point in points]
-    for part in runs:
-        drive(part.steps(), lambda cell: run_durably(cell, folder, Limits()))
+    program = DifficultyProgram(points, folder, slots=2)
+    sources = (phase.source for phase in program.phases())
+    drive(sources, lambda cell: run_durably(cell, folder, Limits()))
     settings = points[0].study.model_dump(mode="json", exclude_none=True)
     folder.write_text("study.yaml", dump_yaml({**settings, "grid": grid}))
-    return write(runs, folder, 1.0), points
+    return write_summary(points[0].study, program, folder, 1.0), points
 
 
 def shown(summary: dict[str, Any], points: list[GridPoint]) -> tuple[str, bool]:
     console = Console(file=StringIO(), width=120)
-    good = show(summary, points, console)
+    show(summary, console)
+    good = DifficultyProgram.is_complete(summary)
     return console.file.getvalue(), good  # type: ignore[attr-defined]
 
 

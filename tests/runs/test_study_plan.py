@@ -12,12 +12,13 @@ from rich.console import Console
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
 from lrray.runs import plan as planning
-from lrray.runs.grid import plan
+from lrray.runs.plan import plan
 from lrray.search.journal import JOURNAL, open_arm, open_journal
 from lrray.search.objective import objective
 from lrray.search.queue import SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.grid import GridPoint, expand
+from lrray.studies.load import check_study
 
 BASE: dict[str, Any] = {
     "kind": "function",
@@ -116,8 +117,8 @@ def test_a_journal_that_cannot_be_read_is_left_to_the_run(folder: RunFolder) -> 
 def test_the_time_here_knows_how_many_cells_run_at_once(monkeypatch, resources, told) -> None:
     monkeypatch.setattr(planning, "default_threads", lambda: 4)
     data = {**BASE, "resources": {"cell_minutes": 10, **resources}}
-    points = expand({**data, "grid": {"seed": list(range(12))}}, Study, "f.yaml")
+    study = check_study({**data, "grid": {"seed": list(range(12))}}, Path("f.yaml"))
     console = Console(file=StringIO(), width=100)
-    planning.show_plan("function", points, None, console)
+    planning.show_plan(study, None, console)
     (line,) = (x for x in console.file.getvalue().splitlines() if "estimated time here" in x)
     assert line.split("here")[1].strip() == told

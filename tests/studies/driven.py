@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from io import StringIO
 from typing import Any
 
 from ray.tune.search import Searcher
-from rich.console import Console
 
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
-from lrray.runs.grid import GridRun
-from lrray.runs.progress import Progress
+from lrray.runs.grid import GridProgram
+from lrray.runs.run import write_summary
 from lrray.search.queue import CellSource
 from lrray.studies.cell import Cell
 from lrray.studies.grid import expand
@@ -46,7 +44,7 @@ def run_grid(folder: RunFolder, most: int | None = None, **study: Any) -> dict[s
     """
     folder.remove("summary.json")  # as the command does
     points = expand({**BASE, **study}, Study, "f.yaml")
-    grid = GridRun(points, folder, Progress(Console(file=StringIO()), folder), slots=1)
+    grid = GridProgram(points, folder, slots=1)
     left = iter(range(10**6 if most is None else most))
 
     def compute(cell: Cell) -> None:
@@ -55,7 +53,7 @@ def run_grid(folder: RunFolder, most: int | None = None, **study: Any) -> dict[s
             folder.save_cell(cell, {"loss": float(cell.settings["settings"]["rate"])}, 1.0)
 
     try:
-        drive(grid.steps(), compute)
+        drive((phase.source for phase in grid.phases()), compute)
     except StopIteration:
         return None
-    return grid.write(1.0)
+    return write_summary(points[0].study, grid, folder, 1.0)

@@ -12,7 +12,8 @@ from lrray.errors import LrrayError
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
 from lrray.results.tables import aggregate
-from lrray.runs.grid import plan
+from lrray.runs.grid import GridProgram
+from lrray.runs.plan import plan
 from lrray.runs.show import show
 from lrray.statistics import summarize
 from lrray.studies.cell import make_cell
@@ -206,7 +207,8 @@ def test_the_table_shows_as_many_numbers_as_the_terminal_is_wide(width, numbers)
         "stopped": 0, "failures": [],
     }  # fmt: skip
     console = Console(width=width, file=io.StringIO())
-    assert show(summary, [], console)
+    show(summary, console)
+    assert GridProgram.is_complete(summary)
     header = console.file.getvalue().splitlines()[1]
     assert header.split()[:2] == ["rate", "seeds"]
     assert len(header.split()) == 2 + numbers

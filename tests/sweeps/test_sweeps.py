@@ -16,12 +16,11 @@ from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_com
 from lrray.cli.app import app
 from lrray.config import dump_yaml, load_yaml, parse
 from lrray.errors import LrrayError
-from lrray.studies.load import list_studies
+from lrray.studies.load import check_study, list_studies
 from lrray.studies.space import Range
 from lrray.sweeps.agent import evaluate
 from lrray.sweeps.convert import (
     SearchedStudy,
-    check_study,
     export_sweep,
     import_sweep,
     read_searched,
@@ -49,7 +48,7 @@ def written(folder: Path, data: dict, name: str = "study.yaml") -> Path:
 
 def round_trip(source: SearchedStudy, folder: Path) -> list:
     sweep = written(folder, export_sweep(source).data, "sweep.yaml")
-    return check_study(import_sweep(sweep).data, "imported")[1]
+    return check_study(import_sweep(sweep).data, Path("imported")).points
 
 
 @pytest.mark.parametrize("name", SEARCHED)
@@ -110,7 +109,7 @@ def test_any_search_survives_the_round_trip(
     assert round_trip(source, folder)[0].study == source.study
     # On another study, all that W&B has words for comes from the sweep itself.
     other = str(written(folder, STUDY, "other.yaml"))
-    imported = check_study(import_sweep(folder / "sweep.yaml", other).data, "imported")[1][0].study
+    imported = check_study(import_sweep(folder / "sweep.yaml", other).data, Path("imported")).first
     assert imported.search_space == source.study.search_space
     assert imported.search.num_trials == num_trials
     assert imported.search.mode == mode
@@ -205,7 +204,7 @@ FOREIGN = {
 def test_a_foreign_sweep_changes_a_base_study_and_says_what_is_lost(tmp_path):
     sweep, base = written(tmp_path, FOREIGN, "sweep.yaml"), written(tmp_path, STUDY)
     translation = import_sweep(sweep, str(base))
-    study = check_study(translation.data, "imported")[1][0].study
+    study = check_study(translation.data, Path("imported")).first
     rate, size = (study.search_space[f"settings.{name}"] for name in ("rate", "size"))
     assert (rate.distribution, rate.high) == ("log_uniform", 1.0)
     assert (size.distribution, size.low, size.high) == ("int_uniform", 1, 64)

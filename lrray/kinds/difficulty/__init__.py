@@ -1,6 +1,15 @@
 """Kind ``difficulty``: which (alpha_X, alpha_Z) are equally hard."""
 
-from lrray.kinds.difficulty.cell import CODE, run_cell
-from lrray.kinds.difficulty.settings import DifficultyStudy as Study
+from lrray.kinds.difficulty.cell import run_cell
+from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.studies.kind import Kind
 
-__all__ = ["CODE", "Study", "run_cell"]
+KIND = Kind(
+    Study=DifficultyStudy,
+    run_cell=run_cell,
+    results_version=1,
+    report="lrray.reports.difficulty.report",
+    program="lrray.kinds.difficulty.run:DifficultyProgram",
+)
+
+__all__ = ["KIND"]

@@ -11,23 +11,19 @@ from lrray.difficulty.estimate import SampleSize, estimate
 from lrray.errors import LrrayError
 from lrray.gssm import GraphConfig
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
-from lrray.references import user_modules
 from lrray.search.objective import OBJECTIVE, Objective
-from lrray.studies.cell import Cell, code_version
+from lrray.studies.cell import Cell, result_code
 from lrray.studies.kind import CellContext
-
-CODE = ("lrray.gssm", "lrray.difficulty.compressors", "lrray.difficulty.estimate")
-"""What a cell's result depends on."""
 
 
 def make_cell(
-    graph: GraphConfig,
+    study: DifficultyStudy,
     alphas: Sequence[float],
     seeds: Sequence[int],
     size: SampleSize,
     point: Mapping[str, Any] | None = None,
 ) -> Cell:
-    """The cell that measures ``graph`` at (alpha_X, alpha_Z) on kernel draws ``seeds``.
+    """The cell that measures a study's graph at (alpha_X, alpha_Z) on kernel draws ``seeds``.
 
     ``point`` holds the axes of the grid point that asked for it.
     """
@@ -35,12 +31,12 @@ def make_cell(
     return Cell(
         kind="difficulty",
         settings={
-            "graph": graph.with_alphas(alpha_X, alpha_Z).to_dict(),
+            "graph": study.graph.with_alphas(alpha_X, alpha_Z).to_dict(),
             "seeds": list(seeds),
             "size": {**asdict(size), "compressors": list(size.compressors)},
         },
         axes={**(point or {}), "alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
-        code=code_version(*CODE, *user_modules(size.compressors)),
+        code=result_code(study),
     )
 
 
@@ -73,7 +69,7 @@ def objective_of(
 
     def cell(parameters: Mapping[str, Any]) -> Cell:
         alphas = [parameters[key] for key in ALPHAS]
-        return make_cell(study.graph, alphas, seeds, study.size(), axes)
+        return make_cell(study, alphas, seeds, study.size(), axes)
 
     def score(result: Mapping[str, Any]) -> dict[str, float]:
         numbers = {

@@ -15,7 +15,8 @@ from lrray.kinds.difficulty.matching import NUM_TRIES
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.results.folder import RunFolder
 from lrray.results.record import CellRecord
-from lrray.runs.plan import Plan, num_ended
+from lrray.search.journal import num_ended
+from lrray.search.program import Plan
 from lrray.studies.grid import GridPoint
 
 
@@ -73,7 +74,7 @@ def _is_of_a_pair(record: CellRecord, study: DifficultyStudy) -> bool:
     if study.match == "per_seed" and not start:
         return False
     alphas = [record.axes[name] for name in ALPHAS]
-    return make_cell(study.graph, alphas, seeds, study.size(start, pairs=True)).id == record.id
+    return make_cell(study, alphas, seeds, study.size(start, pairs=True)).id == record.id
 
 
 def _draw_seconds(study: DifficultyStudy) -> float:

@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import Any
 
 from lrray.config import dump_yaml
-from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.kinds.difficulty.point import PointSearch, range_of, trial_table
 from lrray.results.folder import RunFolder
-from lrray.results.record import FAILED
-
-if TYPE_CHECKING:
-    from lrray.kinds.difficulty.run import PointRun
-
 
 UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
 
 
-def write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[str, Any]:
-    """Writes the results of all points; returns the summary."""
+def write(runs: Sequence[PointSearch], folder: RunFolder) -> dict[str, Any]:
+    """Writes the results of all points; returns what the summary says of them."""
     table = trial_table([row for part in runs for row in part.rows()])
     folder.write_text("trials.csv", table.to_csv(index=False))
     head = {"study": folder.path.parent.name, "run": folder.path.name}
@@ -33,34 +26,14 @@ def write(runs: Sequence[PointRun], folder: RunFolder, seconds: float) -> dict[s
     pairs = [row for part in runs for row in part.pair_rows(with_graph=not graph)]
     folder.write_text("pairs.yaml", dump_yaml({**head, **graph, **target, **match, "pairs": pairs}))
     folder.write_json("contour.json", {k: v for part in runs for k, v in part.surfaces.items()})
-    wanted = set[str]().union(*(part.wanted() for part in runs))
-    folder.note_outdated(wanted)
-    records = [record for record in folder.cells() if record.id in wanted]
-    study: DifficultyStudy = runs[0].study
-    summary = {
-        **head, "kind": study.kind, "question": study.question, "hypothesis": study.hypothesis,
+    return {
         **target, **match,
         "points": [part.summary() for part in runs],
         "pairs": pairs,
         "reached": bool(pairs),
         "range": range_of(table),
         "trials": len(table),
-        "failed": sum(record.state == FAILED for record in records),
-        "cell_seconds": float(sum(record.seconds for record in records)),
-        "wall_seconds": seconds,
     }  # fmt: skip
-    folder.write_json("summary.json", summary)
-    return summary
-
-
-def trial_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Trials as ``trials.csv`` holds them."""
-    return pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
-
-
-def range_of(trials: pd.DataFrame) -> list[float]:
-    """Lowest and highest difficulty met; NaN without any trial."""
-    return [float(trials["difficulty"].min()), float(trials["difficulty"].max())]
 
 
 def _common(name: str, values: Sequence[Any]) -> dict[str, Any]:

@@ -1,246 +1,65 @@
-"""Runs a difficulty study: searches the contour, matches pairs on it, writes the results."""
+"""Works off a difficulty study: searches the contour, matches pairs on it, writes the results."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial
-from rich.console import RenderableType
-from rich.table import Table
+from rich.console import Console
 
-from lrray.difficulty.level_set import LevelSet
-from lrray.execution.cluster import num_slots
-from lrray.execution.tune import run_cells
-from lrray.kinds.difficulty.cell import make_cell, objective, objective_of
-from lrray.kinds.difficulty.matching import (
-    Evidence,
-    Measured,
-    Pair,
-    Request,
-    match_mean,
-    match_seed,
-    propose,
-)
+from lrray.kinds.difficulty.cell import objective
 from lrray.kinds.difficulty.plan import plan
-from lrray.kinds.difficulty.results import range_of, trial_table, write
-from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.kinds.difficulty.point import PointSearch
+from lrray.kinds.difficulty.results import outcomes, write
+from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.kinds.difficulty.show import show
 from lrray.results.folder import OUTDATED, RunFolder
-from lrray.runs.progress import Progress
-from lrray.search.journal import ended_trials, finished_trials, open_arm, open_journal
-from lrray.search.objective import OBJECTIVE
-from lrray.search.queue import CellSource, FixedCells, SearchArm, SearchedCells, Steps
-from lrray.search.samplers import make_sampler
-from lrray.studies.cell import Cell
+from lrray.results.record import CellRecord
+from lrray.search.journal import open_journal
+from lrray.search.objective import Objective
+from lrray.search.program import Phase, Plan
 from lrray.studies.grid import GridPoint
 
-SEEDS_PER_CELL = 8
-"""Kernel draws of a pair that one cell measures; no matter of the machine, so that a run can be
-continued on another one."""
 
+class DifficultyProgram:
+    """The points of a difficulty study; see :class:`lrray.search.program.Program`."""
 
-class PointRun:
-    """The search and the pairs of one grid point.
+    def __init__(self, points: Sequence[GridPoint], folder: RunFolder, slots: int) -> None:
+        self.folder = folder
+        storage = open_journal(folder)
+        self.points = [PointSearch(point, folder, storage, slots) for point in points]
 
-    Args:
-        point: its axes and its study.
-        folder: the run's folder, shared with the other points.
-        progress: shows what is being done.
-        storage: the journal of all searches.
-        slots: cells that fit on the cluster at once.
-    """
+    def phases(self) -> Iterator[Phase]:
+        """Of each point in turn, the search and the measurements of its pairs."""
+        self.folder.remove(OUTDATED)  # what the pairs need shows as they are matched
+        for point in self.points:
+            yield from point.phases()
 
-    def __init__(
-        self,
-        point: GridPoint,
-        folder: RunFolder,
-        progress: Progress,
-        storage: JournalStorage,
-        slots: int,
-    ) -> None:
-        self.point, self.study = point, point.study
-        self.folder, self.progress = folder, progress
-        self.pairs: list[Pair] = []
-        self.surfaces: dict[str, Any] = {}
-        self._arms: list[SearchArm] = []
-        self._of_pairs: set[str] = set()
-        self._storage, self._slots = storage, slots
+    def wanted(self) -> list[str]:
+        """Ids of the cells of all trials and pairs."""
+        return list(dict.fromkeys(cell for point in self.points for cell in point.wanted()))
 
-    def _name(self, search: str) -> str:
-        """Name of a search among those of all points."""
-        return f"{self.point.label} {search}".strip()
+    def results(self, records: Sequence[CellRecord]) -> dict[str, Any]:
+        """Writes ``trials.csv``, ``pairs.yaml`` and ``contour.json``; pairs and ranges."""
+        return write(self.points, self.folder)
 
-    def steps(self) -> Iterator[CellSource]:
-        """The search, then the measurements of each search's pairs."""
-        space = self.study.search_space.to_optuna()
-        space = {name: space[name] for name in ALPHAS}
-        self._arms = [self._arm(name, seeds, space) for name, seeds in self.study.searches.items()]
-        self.progress.phase(self._name("searching the contour"), self._best_so_far)
-        yield SearchedCells(self.folder, self._arms)
-        self.progress.phase(self._name("measuring the pairs on fresh draws"))
-        for name in self.study.searches:
-            evidence = self._evidence(name)
-            if evidence is not None:
-                yield from self._matching_steps(name, evidence)
-                target = self.study.target.model_dump()
-                self.surfaces[self._name(name)] = {"target": target, **_surface(evidence.level_set)}
+    @staticmethod
+    def show(summary: Mapping[str, Any], console: Console) -> None:
+        """Prints the matched pairs, target by target."""
+        show(summary, console)
 
-    def _matching_steps(self, name: str, evidence: Evidence) -> Iterator[CellSource]:
-        seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
-        pairs = propose(evidence.level_set, self.study.pairs.along, seed)
-        if seed is None:
-            matching = match_mean(pairs, evidence, self.study)
-        else:
-            matching = match_seed(pairs, self.study)
-        requests = next(matching, None)
-        while requests is not None:
-            split = [self._split(request) for request in requests]
-            cells = [cell for group in split for cell in group]
-            self._of_pairs |= {cell.id for cell in cells}
-            missing = [cell for cell in cells if self.folder.load_cell(cell.id) is None]
-            yield FixedCells(self.folder, missing, self._slots)
-            measured = [self._joined(group) for group in split]
-            if not all(measured):  # every cell of a pair failed: failures/ says why
-                return
-            try:
-                requests = matching.send(measured)
-            except StopIteration:
-                requests = None
-        self.pairs += pairs
+    @staticmethod
+    def is_complete(summary: Mapping[str, Any]) -> bool:
+        """Whether all points meet their targets."""
+        met = all(pair["within_tolerance"] for pair in summary["pairs"])
+        return met and not any(outcome.without_pair for outcome in outcomes(summary))
 
-    def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
-        asked = objective_of(self.study, seeds, self.point.axes)
-        sampler = make_sampler(self.study.search, space, self.study.target.value)
-        return open_arm(
-            self.folder, self._storage, self._name(name), self.study.search, sampler, space,
-            asked.cell, asked.score,
-        )  # fmt: skip
+    @staticmethod
+    def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
+        """See :func:`lrray.kinds.difficulty.plan.plan`."""
+        return plan(points, earlier)
 
-    def _evidence(self, name: str) -> Evidence | None:
-        trials = finished_trials(self._storage, self._name(name))
-        if len(trials) < 3:
-            return None
-        values = np.array([trial.user_attrs["difficulty"] for trial in trials])
-        errors = np.array([trial.user_attrs.get("difficulty_se", np.nan) for trial in trials])
-        level_set = LevelSet(self.study.bounds, self.study.target.value)
-        evidence = Evidence(level_set, _points(trials), values, errors)
-        evidence.fit()
-        return evidence
-
-    def _split(self, request: Request) -> list[Cell]:
-        seeds, size = request.seeds, self.study.size(request.start, pairs=True)
-        return [
-            make_cell(self.study.graph, request.alphas, seeds[i : i + SEEDS_PER_CELL], size)
-            for i in range(0, len(seeds), SEEDS_PER_CELL)
-        ]
-
-    def _joined(self, cells: Iterable[Cell]) -> Measured:
-        records = [self.folder.load_cell(cell.id) for cell in cells]
-        parts = [record.result["per_seed"] for record in records if record and record.result]
-        names = parts[0] if parts else ()
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
-
-    def _best_so_far(self) -> RenderableType | None:
-        """The two ends among trials close to the target, as the search goes on."""
-        target = self.study.target
-        close = [
-            trial
-            for name in self.study.searches
-            for trial in finished_trials(self._storage, self._name(name))
-            if trial.value is not None and trial.value <= max(3 * target.tolerance, 0.02)
-        ]
-        if not close:
-            return None
-        table = Table("best so far", *ALPHAS, target.metric, title_justify="left")
-        for label, key in (("easy to infer", ALPHAS[0]), ("easy to predict", ALPHAS[1])):
-            best = min(close, key=lambda trial: trial.params[key])
-            value, error = best.user_attrs["difficulty"], best.user_attrs.get("difficulty_se")
-            shown = f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
-            table.add_row(label, *(f"{best.params[name]:.4g}" for name in ALPHAS), shown)
-        return table
-
-    def wanted(self) -> set[str]:
-        """Ids of the cells of its trials and pairs; others in the folder are older ones."""
-        trials = {
-            arm.cell(trial.params).id
-            for arm in self._arms
-            for trial in ended_trials(self._storage, arm.name)
-        }
-        return trials | self._of_pairs
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One row per trial, in the order proposed."""
-        rows = []
-        for name, seeds in self.study.searches.items():
-            for trial in finished_trials(self._storage, self._name(name)):
-                own = {} if self.study.match == "mean" else {"seed": seeds[0]}
-                numbers = {k: v for k, v in trial.user_attrs.items() if k != OBJECTIVE}
-                axes = {**self.point.axes, "search": self._name(name)}
-                rows.append({**axes, "trial": trial.number, **own, **trial.params, **numbers})
-        return rows
-
-    def pair_rows(self, with_graph: bool) -> list[dict[str, Any]]:
-        """One row per pair, with what tells its point from others."""
-        graph = {"graph": self.study.graph.to_dict()} if with_graph else {}
-        rows = []
-        for pair in self.pairs:
-            named = (n for n, seeds in self.study.searches.items() if pair.seed in (None, *seeds))
-            own = {"search": self._name(next(named)), "target": self.study.target.model_dump()}
-            rows.append({**self.point.axes, **pair.to_dict(self.study), **own, **graph})
-        return rows
-
-    def summary(self) -> dict[str, Any]:
-        """What was asked for here, and the range of difficulty met."""
-        return {
-            "axes": dict(self.point.axes),
-            "searches": [self._name(name) for name in self.study.searches],
-            "target": self.study.target.model_dump(),
-            "match": self.study.match,
-            "seeds_per_trial": len(next(iter(self.study.searches.values()))),
-            "range": range_of(trial_table(self.rows())),
-        }
-
-
-def _points(trials: list[FrozenTrial]) -> NDArray[np.float64]:
-    return np.array([[trial.params[name] for name in ALPHAS] for trial in trials])
-
-
-def _surface(level_set: LevelSet) -> dict[str, Any]:
-    """The Gaussian process's picture as plain data, for figures."""
-    alpha_x, alpha_z, mean, deviation = level_set.surface(61)
-    return {
-        "alpha_X": alpha_x.tolist(),
-        "alpha_Z": alpha_z.tolist(),
-        "mean": np.round(mean, 5).tolist(),
-        "sd": np.round(deviation, 5).tolist(),
-        "contours": [
-            {"points": line.points.tolist(), "half_width": line.half_width.tolist()}
-            for line in level_set.contours()
-        ],
-    }
-
-
-def run(
-    points: Sequence[GridPoint], folder: RunFolder, progress: Progress, retry_failed: bool = False
-) -> dict[str, Any]:
-    """Runs what is not there yet, writes all results, returns the summary."""
-    began = time.time()
-    study: DifficultyStudy = points[0].study
-    slots = num_slots(study.resources)
-    if retry_failed:
-        folder.forget_failures()
-    folder.remove(OUTDATED)  # what the pairs need shows as they are matched
-    storage = open_journal(folder)
-    runs = [PointRun(point, folder, progress, storage, slots) for point in points]
-    steps = chain.from_iterable(part.steps() for part in runs)
-    run_cells(Steps(folder, steps), folder, study.resources, progress)
-    return write(runs, folder, time.time() - began)
-
-
-__all__ = ["objective", "plan", "run", "show"]
+    @staticmethod
+    def objective(study: DifficultyStudy) -> Objective:
+        """See :func:`lrray.kinds.difficulty.cell.objective`."""
+        return objective(study)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -12,22 +12,18 @@ from rich.text import Text
 
 from lrray.kinds.difficulty.results import UNITS, Outcome, axes_of, outcomes
 from lrray.studies.axes import axes_label
-from lrray.studies.grid import GridPoint
 
 
-def show(summary: dict[str, Any], points: Sequence[GridPoint], console: Console) -> bool:
-    """Prints the matched pairs, target by target; returns whether all points meet theirs."""
-    found = outcomes(summary)
-    for outcome in found:
+def show(summary: Mapping[str, Any], console: Console) -> None:
+    """Prints the matched pairs, target by target."""
+    for outcome in outcomes(summary):
         if outcome.pairs:
             _show_pairs(outcome, console)
         for point in outcome.without_pair:
             console.print(_why_none(point, outcome, summary), markup=False)
-    met = all(pair["within_tolerance"] for pair in summary["pairs"])
-    return met and not any(outcome.without_pair for outcome in found)
 
 
-def _why_none(point: dict[str, Any], outcome: Outcome, summary: dict[str, Any]) -> str:
+def _why_none(point: dict[str, Any], outcome: Outcome, summary: Mapping[str, Any]) -> str:
     where = f" for {axes_label(point['axes'])}" if point["axes"] else ""
     low, high = point["range"]
     value = outcome.target["value"]

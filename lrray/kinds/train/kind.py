@@ -31,21 +31,10 @@ from lrray.kinds.train.data import needed_data, task
 from lrray.models.config import ModelConfig
 from lrray.references import user_modules
 from lrray.studies.cell import digest
-from lrray.studies.kind import CellContext
+from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
 from lrray.training.config import TrainConfig
 from lrray.training.stopping import Stopped
-
-CODE = ("lrray.gssm", "lrray.models", "lrray.training", "lrray.difficulty.compressors")
-
-SHOWN = ("excess_bits", "loss_bits", "bound_bits", "accuracy")
-"""Numbers of the table on the terminal; all are in ``cells.csv``."""
-
-
-LIVE = ("step", "train_loss_bits", "excess_bits", "tokens_per_s")
-"""Numbers of a running cell on the terminal."""
-
-STOPS = True
 
 
 class Study(CellStudy):
@@ -208,3 +197,15 @@ def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, 
         f"{compressor_label(name)}_bits": compress_bits_per_token(tokens[:, 1:], name)
         for name in names
     }
+
+
+KIND = Kind(
+    Study=Study,
+    run_cell=run_cell,
+    results_version=1,
+    check=check,
+    shown=("excess_bits", "loss_bits", "bound_bits", "accuracy"),
+    live=("step", "train_loss_bits", "excess_bits", "tokens_per_s"),
+    stops=True,
+    report="lrray.reports.train.report",
+)
