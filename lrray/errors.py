@@ -13,6 +13,8 @@ from typing import Any
 _NOTHING = object()
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""A disk, a user's share of it, and the size that the system lets a file have: limits of the
+machine, whatever cell runs into them."""
 
 
 class LrrayError(Exception):
@@ -125,9 +127,9 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether a disk, or the share of it that the user may take, is full."""
+    """Whether the machine has no room for a file."""
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in _NO_ROOM
     return isinstance(error, DiskFullError)
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+from pathlib import Path
 
 import pytest
 
-from lrray.errors import LrrayError, ManyErrors, did_you_mean, shorten
+from lrray.errors import (
+    DiskFullError,
+    LrrayError,
+    ManyErrors,
+    cannot_write,
+    did_you_mean,
+    is_full_disk,
+    is_outage,
+    shorten,
+)
 
 
 def test_an_error_says_where_rule_value_and_fix_on_one_line() -> None:
@@ -55,3 +66,17 @@ def test_did_you_mean_names_the_closest_option_or_lists_all() -> None:
     assert did_you_mean("alhpa", ["alpha", "mode"]) == "did you mean 'alpha'?"
     assert did_you_mean("zzz", ["mode", "alpha"]) == "known: alpha, mode"
     assert did_you_mean("zzz", []) == "nothing is known here"
+
+
+@pytest.mark.parametrize(
+    ("number", "is_full"),
+    [
+        (errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EFBIG, True),
+        (errno.EACCES, False), (errno.EROFS, False), (errno.EIO, False),
+    ],
+)  # fmt: skip
+def test_all_who_ask_agree_on_what_a_full_disk_is(number: int, is_full: bool) -> None:
+    error = OSError(number, "said the system")
+    told = cannot_write(Path("here"), "a file", error)
+    assert is_full_disk(error) == is_full_disk(told) == isinstance(told, DiskFullError) == is_full
+    assert is_outage(error) == is_full

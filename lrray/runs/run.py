@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from lrray.config import differences, dump_yaml, load_yaml
-from lrray.errors import LrrayError
+from lrray.errors import LrrayError, is_full_disk
 from lrray.execution.cluster import check_address, num_slots, start_ray
 from lrray.execution.schedulers import make_scheduler
 from lrray.execution.tune import run_cells
@@ -93,7 +93,7 @@ def run_study(study: LoadedStudy, options: Options, console: Console) -> Run:
             say(f"Continue with: {command}")
             raise
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if not is_full_disk(error) and error.errno not in (errno.EROFS, errno.EACCES):
                 raise
             raise LrrayError(
                 str(folder.path), f"cannot be written: {error.strerror}",
