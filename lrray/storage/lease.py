@@ -1,7 +1,7 @@
 """One driver per stored run, wherever it stands: an object that the driver renews.
 
-Object stores cannot be asked to write only if nothing is there, so a driver writes its name, waits,
-and has the lock if its name is still there.
+Of drivers that come at the same moment the storage chooses one, by conditional writes (see
+:mod:`lrray.storage.conditional`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from typing import Any
 
 from lrray.errors import LrrayError, StorageError
 from lrray.periodic import Rhythm
-from lrray.results.lock import HEARTBEAT_S, STALE_S, is_dead_here, self_description
+from lrray.results.lock import HEARTBEAT_S, STALE_S, lives_here, self_description
+from lrray.storage.conditional import Exclusive, Settled, Version, exclusive
 from lrray.storage.objects import Store
-
-SETTLE_S = 1.0
-"""How long two drivers that come at the same moment may take to write their names."""
 
 
 class StoreLock:
@@ -29,7 +27,7 @@ class StoreLock:
     Args:
         store: of the run.
         lost: called once where another driver has taken the lock over.
-        say: hears that a silent driver is waited for.
+        say: hears that a silent driver is waited for, and that a server cannot choose.
 
     Raises:
         LrrayError: on entry, where another driver holds it; names its host and pid.
@@ -45,17 +43,21 @@ class StoreLock:
     ) -> None:
         self._store, self._lost, self._say = store, lost, say
         self._token = secrets.token_hex(8)
+        self._writes = 0
+        self._own: Version | None = None
+        self._object: Exclusive = exclusive(store, self.name)
+        self._dead: bytes | None = None
         self._heartbeat = Rhythm(self._renew, HEARTBEAT_S)
 
     def __enter__(self) -> StoreLock:
-        held = self._read()
-        if held is not None and self._is_alive(held):
-            self._refuse(held)
-        self._write(self._store)
-        time.sleep(SETTLE_S)
-        held = self._read()
-        if held is not None and not self._is_mine(held):
-            self._refuse(held)
+        self._refuse_living(self._store.get(self.name))  # waits for a server that is away
+        try:
+            self._take(self._object.read())
+            self._check_conditions()
+        except StorageError as reason:
+            self._say(f"{self._store} cannot choose between drivers ({reason.rule})")
+            self._object = Settled(self._store, self.name)
+            self._take(self._object.read())
         self._heartbeat.start()
         return self
 
@@ -68,11 +70,35 @@ class StoreLock:
         self._heartbeat.stop()
         hurried = self._store.hurried()
         with suppress(StorageError):  # left behind, the lock goes stale
-            if self._is_mine(self._read(hurried)):
+            if self._is_mine(hurried.get(self.name)):
                 hurried.remove(self.name)
 
+    def _take(self, held: Version | None) -> None:
+        self._refuse_living(None if held is None else held.content)
+        self._own = self._object.write(self._content(), held)
+        if self._own is None:
+            self._refuse(self._object.read())
+
+    def _check_conditions(self) -> None:
+        """A server may take conditions and ignore them."""
+        first = self._own
+        self._own = self._object.write(self._content(), first)
+        if self._own is None:
+            self._refuse(self._object.read())
+        for outdated in (first, None):
+            if self._object.write(self._content(), outdated) is not None:
+                raise StorageError(str(self._store), "it ignores conditions")
+
+    def _refuse_living(self, content: bytes | None) -> None:
+        held = _parsed(content)
+        if held is None or content == self._dead or held["token"] == self._token:
+            return
+        if self._is_alive(held):
+            self._refuse(Version(content or b""))
+        self._dead = content
+
     def _is_alive(self, held: dict[str, Any]) -> bool:
-        if is_dead_here(held):
+        if lives_here(held) is False:
             return False
         if time.time() - held["beat"] <= STALE_S:
             return True
@@ -81,42 +107,51 @@ class StoreLock:
         deadline = time.monotonic() + 2 * HEARTBEAT_S
         while time.monotonic() < deadline:
             time.sleep(1.0)
-            now = self._read()
+            now = _parsed(self._store.get(self.name))
             if now is None:
                 return False
             if now != held:
                 return True
         return False
 
-    def _refuse(self, held: dict[str, Any]) -> None:
+    def _refuse(self, held: Version | None) -> None:
+        holder = _parsed(None if held is None else held.content) or {
+            "host": "unknown",
+            "pid": "unknown",
+        }
         raise LrrayError(
             str(self._store),
-            f"another driver works here: host {held['host']}, pid {held['pid']}",
+            f"another driver works here: host {holder['host']}, pid {holder['pid']}",
             fix=f"wait for it, or stop it first; a dead one's lock ends after {STALE_S:g} s",
         )
 
-    def _is_mine(self, held: dict[str, Any] | None) -> bool:
+    def _is_mine(self, content: bytes | None) -> bool:
+        held = _parsed(content)
         return held is not None and held["token"] == self._token
 
-    def _read(self, store: Store | None = None) -> dict[str, Any] | None:
-        content = (store or self._store).get(self.name)
-        try:
-            held = dict(json.loads(content or b"null"))
-            return {**held, **{key: held[key] for key in ("token", "host", "pid", "beat")}}
-        except (ValueError, KeyError, TypeError):
-            return None
-
-    def _write(self, store: Store) -> None:
-        # Whole seconds: a reader asks for the length first, which must not change between beats.
+    def _content(self) -> bytes:
+        # Whole seconds, a number of fixed width: a reader asks for the length first.
+        self._writes += 1
         content = {**self_description(), "token": self._token, "beat": round(time.time())}
-        store.put(self.name, json.dumps(content).encode())
+        return json.dumps({**content, "write": f"{self._writes:08d}"}).encode()
 
     def _renew(self) -> bool:
-        hurried = self._store.hurried()
         with suppress(StorageError):  # away: whoever works with the storage says so
-            held = self._read(hurried)
-            if held is not None and not self._is_mine(held):
-                self._lost()
-                return True
-            self._write(hurried)
+            written = self._object.write(self._content(), self._own)
+            if written is None:
+                held = self._object.read()  # the answer to an earlier beat may have been lost
+                if held is not None and not self._is_mine(held.content):
+                    self._lost()
+                    return True
+                written = held
+            self._own = written
         return False
+
+
+def _parsed(content: bytes | None) -> dict[str, Any] | None:
+    """What a lock says, or None where there is none that can be read."""
+    try:
+        held = dict(json.loads(content or b"null"))
+        return {**held, **{key: held[key] for key in ("token", "host", "pid", "beat")}}
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import signal
@@ -100,12 +102,13 @@ def test_a_killed_drivers_lock_is_taken_over(tmp_path, hold) -> None:
 
 def test_a_pid_that_another_process_uses_again_does_not_hold_the_lock(tmp_path, hold) -> None:
     first = hold()
-    description = holder(tmp_path)
-    (tmp_path / "lock.json").write_text(json.dumps({**description, "started": "1"}))
-    assert description["pid"] == first.pid  # that process lives, but started at another time
+    description = {**holder(tmp_path), "pid": os.getpid()}  # it lives, but started later
+    first.kill()
+    first.wait()
+    (tmp_path / "lock.json").write_text(json.dumps(description))
     assert not is_held(tmp_path)
     with FolderLock(tmp_path):
-        assert holder(tmp_path)["pid"] == os.getpid()
+        assert holder(tmp_path)["started"] != description["started"]
 
 
 @pytest.mark.parametrize("content", ["", '{"host": "h', "[]", "{}", '{"pid": 1}'])
@@ -124,6 +127,80 @@ def test_another_hosts_lock_counts_while_it_is_renewed(tmp_path, age_s, held) ->
     assert is_held(tmp_path) == held
     if held:
         with pytest.raises(LrrayError, match="host another"), FolderLock(tmp_path):
+            pass
+
+
+def in_a_container(folder: Path, code: str = HOLD) -> list[str]:
+    """The command of a driver with the same host name, and pids that mean nothing out here."""
+    return ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, "-c",
+            code, str(folder)]  # fmt: skip
+
+
+def can_make_a_container() -> bool:
+    command = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def age(folder: Path, age_s: float) -> None:
+    os.utime(folder / "lock.json", (time.time() - age_s,) * 2)
+
+
+@pytest.mark.skipif(not can_make_a_container(), reason="needs the right to make a pid namespace")
+def test_a_driver_in_a_container_of_the_same_host_name_keeps_its_lock(tmp_path) -> None:
+    inside = subprocess.Popen(
+        in_a_container(tmp_path), env=environment(), stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert first_line(inside) == "held\n"
+        description = holder(tmp_path)
+        assert description["host"] == os.uname().nodename
+        assert is_held(tmp_path)
+        with pytest.raises(LrrayError, match="another driver works here"), FolderLock(tmp_path):
+            pass
+        # Where the two share no locks (the file is another one on each mount), it beats.
+        (tmp_path / "driver.lock").unlink()
+        with pytest.raises(LrrayError, match="another driver works here"), FolderLock(tmp_path):
+            pass
+        assert holder(tmp_path) == description
+    finally:
+        inside.kill()
+        inside.communicate()
+    assert is_held(tmp_path)  # as far as can be seen from here without the system's lock
+    age(tmp_path, 2 * STALE_S)
+    with FolderLock(tmp_path):
+        assert holder(tmp_path)["pid"] == os.getpid()
+
+
+@pytest.mark.skipif(not can_make_a_container(), reason="needs the right to make a pid namespace")
+def test_the_lock_of_a_container_that_was_killed_is_free_at_once(tmp_path) -> None:
+    inside = subprocess.Popen(
+        in_a_container(tmp_path), env=environment(), stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert first_line(inside) == "held\n"
+    inside.kill()
+    inside.communicate()
+    with FolderLock(tmp_path):
+        assert holder(tmp_path)["pid"] == os.getpid()
+
+
+def test_without_locks_of_the_system_the_heartbeat_decides(tmp_path, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    other = {"host": "another", "pid": 7, "started": "1", "boot": "b", "pids": "p", "file": None}
+    (tmp_path / "lock.json").write_text(json.dumps(other))
+    with pytest.raises(LrrayError, match="host another, pid 7"), FolderLock(tmp_path):
+        pass
+    age(tmp_path, 2 * STALE_S)
+    with FolderLock(tmp_path):
+        assert holder(tmp_path)["pid"] == os.getpid()
+        with pytest.raises(LrrayError, match=f"pid {os.getpid()}"), FolderLock(tmp_path):
             pass
 
 

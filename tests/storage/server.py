@@ -17,9 +17,14 @@ BUCKET = "studies"
 
 
 class S3Server:
-    """Listens on a free port; what it holds lives as long as this process."""
+    """Listens on a free port; what it holds lives as long as this process.
 
-    def __init__(self):
+    Args:
+        around: takes the server's WSGI application and returns one that answers otherwise.
+    """
+
+    def __init__(self, around=lambda application: application):
+        self._around = around
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -36,7 +41,7 @@ class S3Server:
         return f"s3://{bucket}/{prefix}?{query}"
 
     def start(self):
-        application = DomainDispatcherApplication(create_backend_app)
+        application = self._around(DomainDispatcherApplication(create_backend_app))
         self._server = make_server("127.0.0.1", self.port, application, threaded=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
