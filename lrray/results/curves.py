@@ -1,53 +1,74 @@
-"""Learning curves in ``metrics/<id>.jsonl``, read as they grow."""
+"""Learning curves in ``metrics/<id>.jsonl``: read as they grow, whatever a killed worker left.
+
+A line is one logged point. Points of one step are one point: a training loss and an evaluation may
+be logged one after the other. A step that goes *back* is a resumed cell's first: the points beyond
+it are drawn again and count no more. A line that cannot be read is passed over.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 MAX_POINTS = 500
 """Points that one drawn curve has at most."""
 
-
 Point = dict[str, Any]
+"""Name -> number, ``step`` among them; what a function logged without a step has none."""
 
 
 class CurveFile:
-    """A cell's ``metrics/<id>.jsonl``, read from where the last reading ended."""
+    """A cell's curves, read from where the last reading ended.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file, which need not be there yet.
+        tail_bytes: read no more than these at first; None: all.
+    """
+
+    def __init__(self, path: Path, tail_bytes: int | None = None) -> None:
         self.path = path
         self.points: list[Point] = []
         self._offset = 0
+        self._tail_bytes = tail_bytes
 
     def refresh(self) -> None:
         """Takes in the whole lines written since; begins anew where the file became shorter."""
+        for point in self.read_new():
+            self._add(point)
+
+    def read_new(self) -> Iterator[Point]:
+        """The points of the whole lines written since the last reading, as they were logged."""
         try:
-            if self.path.stat().st_size < self._offset:
+            size = self.path.stat().st_size
+            if size < self._offset:
                 self.points, self._offset = [], 0
+            if self._offset == 0 and self._tail_bytes is not None:
+                self._offset = max(0, size - self._tail_bytes)
             with self.path.open("rb") as file:
                 file.seek(self._offset)
-                new = file.read()
+                whole, newline, _ = file.read().rpartition(b"\n")
         except OSError:
             return
-        whole = new[: new.rfind(b"\n") + 1]
-        self._offset += len(whole)
+        self._offset += len(whole) + len(newline)
         for line in whole.splitlines():
-            self._add(line)
+            try:
+                point = json.loads(line)
+            except ValueError:  # a killed worker's last line
+                continue
+            if isinstance(point, dict) and _is_step(point.get("step", 0)):
+                yield point
 
-    def _add(self, line: bytes) -> None:
-        try:
-            point = json.loads(line)
-        except ValueError:
-            return
-        if not isinstance(point, dict):
-            return
-        if "step" in point:  # a resumed cell logs some steps again: the later ones count
-            while self.points and self.points[-1].get("step", -1) >= point["step"]:
+    def _add(self, point: Point) -> None:
+        step = point.get("step")
+        if step is not None:
+            while self.points and self.points[-1].get("step", -1) > step:
                 self.points.pop()
+            if self.points and self.points[-1].get("step") == step:
+                self.points[-1] |= point
+                return
         self.points.append(point)
 
     @property
@@ -57,13 +78,28 @@ class CurveFile:
         return [name for name in names if name != "step"]
 
     def curve(self, name: str) -> list[tuple[float, float]]:
-        """(step, value) of one metric, thinned; the step is the line's number if it has none."""
-        pairs = [
-            (float(point.get("step", i)), float(point[name]))
-            for i, point in enumerate(self.points)
-            if isinstance(point.get(name), int | float) and point[name] == point[name]
-        ]
-        return thin(pairs)
+        """(step, value) of one metric; the step is the point's number if it has none."""
+        return curve_of(self.points, name)
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def read_points(path: Path) -> list[Point]:
+    """All points of a cell's curves; none where it logged none."""
+    file = CurveFile(path)
+    file.refresh()
+    return file.points
+
+
+def curve_of(points: list[Point], name: str) -> list[tuple[float, float]]:
+    """(step, value) of one metric; the step is the point's number if it has none."""
+    return [
+        (float(point.get("step", i)), float(point[name]))
+        for i, point in enumerate(points)
+        if isinstance(point.get(name), int | float) and point[name] == point[name]
+    ]
 
 
 def thin(pairs: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tuple[float, float]]:
@@ -76,27 +112,3 @@ def thin(pairs: list[tuple[float, float]], most: int = MAX_POINTS) -> list[tuple
         stretch = range(start, min(start + size, len(pairs)))
         kept |= {min(stretch, key=lambda i: pairs[i][1]), max(stretch, key=lambda i: pairs[i][1])}
     return [pairs[i] for i in sorted(kept)]
-
-
-class _NewPoints:
-    """The points added to a metrics file since the last look."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._position = self._count = 0
-
-    def read(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Step and numbers of every new whole line; points without a ``step`` are counted."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self._position)
-                whole, newline, _ = file.read().rpartition(b"\n")
-        except OSError:
-            return
-        self._position += len(whole) + len(newline)
-        for line in whole.splitlines():
-            with suppress(ValueError, AttributeError, TypeError):  # a killed worker's last line
-                point = json.loads(line)
-                step = int(point.pop("step", self._count))
-                self._count += 1
-                yield step, point

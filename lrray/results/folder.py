@@ -155,24 +155,6 @@ class RunFolder:
         with path.open("a") as file:
             file.write(json.dumps(dict(point), default=float) + "\n")
 
-    def metrics(self, cell_id: str) -> list[dict[str, float]]:
-        """A cell's curves; of points logged twice by a resumed cell the later ones."""
-        try:
-            lines = (self.path / "metrics" / f"{cell_id}.jsonl").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        points: list[dict[str, float]] = []
-        for line in lines:
-            try:
-                point = json.loads(line)
-            except ValueError:  # a killed worker's last line
-                continue
-            if "step" in point:
-                while points and points[-1].get("step", -1) >= point["step"]:
-                    points.pop()
-            points.append(point)
-        return points
-
     def cell_path(self, cell_id: str) -> Path:
         """Where a finished cell's result lies."""
         return self.path / "cells" / f"{cell_id}.json"

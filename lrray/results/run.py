@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from lrray.config import load_yaml
 from lrray.errors import LrrayError
+from lrray.results.curves import Point, read_points
 from lrray.results.folder import OUTDATED, RunFolder
 from lrray.results.lock import is_held
 from lrray.results.record import CellRecord
@@ -103,10 +104,10 @@ class Run:
             return set()
         return {path.stem for path in (self.path / "cells").glob("*.json")} - ended
 
-    def metrics(self, cell_id: str) -> list[dict[str, float]]:
-        """A cell's curves, as :meth:`RunFolder.metrics` reads them."""
-        own = self._holds(f"metrics/{cell_id}.jsonl")
-        return RunFolder(self.path).metrics(cell_id) if own else []
+    def metrics(self, cell_id: str) -> list[Point]:
+        """A cell's curves, as :mod:`lrray.results.curves` reads them."""
+        name = f"metrics/{cell_id}.jsonl"
+        return read_points(self.path / name) if self._holds(name) else []
 
     def _holds(self, name: str) -> bool:
         """Whether a name stands for something inside the run's folder, links followed."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lrray.periodic import Rhythm
+from lrray.results.curves import CurveFile
 from lrray.results.folder import RunFolder
 from lrray.studies.axes import axes_label
 from lrray.studies.cell import Cell
@@ -239,26 +239,11 @@ class RunningCells:
 
     def _newest(self, cell_id: str) -> Mapping[str, float]:
         """The newest value of everything that the cell has logged of late."""
-        try:
-            with (self._folder.path / "metrics" / f"{cell_id}.jsonl").open("rb") as file:
-                file.seek(0, 2)
-                file.seek(max(0, file.tell() - _TAIL_BYTES))
-                lines = file.read().splitlines()
-        except OSError:
-            return {}
+        file = CurveFile(self._folder.path / "metrics" / f"{cell_id}.jsonl", _TAIL_BYTES)
         newest: dict[str, float] = {}
-        for line in lines:
-            point = _point(line)
+        for point in file.read_new():
             newest |= {k: v for k, v in point.items() if isinstance(v, int | float)}
         return newest
-
-
-def _point(line: bytes) -> dict[str, Any]:
-    try:
-        point = json.loads(line)
-    except ValueError:  # cut at the beginning, or not yet whole
-        return {}
-    return point if isinstance(point, dict) else {}
 
 
 def _short(value: float) -> str:

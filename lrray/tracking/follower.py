@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from lrray.results.curves import _NewPoints
+from lrray.results.curves import CurveFile, Point
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import Cell
 from lrray.studies.schema import Tracking
@@ -115,11 +115,11 @@ class _Follower:
 
     def _follow(self) -> None:
         self._open()
-        points = _NewPoints(self.folder.path / "metrics" / f"{self.cell.id}.jsonl")
+        steps = _Steps(self.folder.path / "metrics" / f"{self.cell.id}.jsonl")
         ended = False
         while not ended:
             ended = self._ended.wait(POLL_S)
-            for step, numbers in points.read():
+            for step, numbers in steps.new(last=ended):
                 self._tell(partial(_pass_on, step=step, numbers=numbers))
         record = self.folder.load_cell(self.cell.id)
         self._tell(lambda sink: sink.close(record))
@@ -159,6 +159,34 @@ class _Follower:
 
     def _note(self, message: str) -> None:
         note(self.folder, f"{self.cell.id} {message}")
+
+
+class _Steps:
+    """What a cell logs, step by step; points without a step are counted.
+
+    A step is told once a later one is there, or the cell has ended: what is logged of one step
+    one after the other belongs together, and W&B takes no step twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = CurveFile(path)
+        self._held: tuple[int, Point] | None = None
+        self._count = 0
+
+    def new(self, last: bool) -> Iterator[tuple[int, Point]]:
+        """Step and numbers of those that are whole now; of the ``last`` call, of all."""
+        for point in self._file.read_new():
+            step = int(point.pop("step", self._count))
+            self._count += 1
+            if self._held is not None and self._held[0] == step:
+                self._held[1].update(point)
+                continue
+            if self._held is not None:
+                yield self._held
+            self._held = step, point
+        if last and self._held is not None:
+            yield self._held
+            self._held = None
 
 
 def _pass_on(sink: Sink, step: int, numbers: dict[str, float]) -> None:

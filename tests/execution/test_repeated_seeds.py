@@ -12,6 +12,7 @@ from lrray.execution.attempts import Limits
 from lrray.execution.worker import run_durably
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE
+from lrray.results.run import Run
 from lrray.studies.cell import Cell
 from tests.studies.small_study import run
 
@@ -48,7 +49,7 @@ def test_repeated_seeds_give_what_each_gives_alone(
     assert together["per_seed"][number] == [result[number] for _, result in alone]
     assert together["num_seeds"] == 2
     # What a scheduler and readers see is one curve, the first seed's.
-    curve, first = folder.metrics(cell.id), folder.metrics(alone[0][0].id)
+    curve, first = Run(folder.path).metrics(cell.id), Run(folder.path).metrics(alone[0][0].id)
     assert [point["step"] for point in curve] == [point["step"] for point in first]
     assert curve[-1].get(number) == first[-1].get(number)
     # A worker that was lost before it could say so leaves its seeds' checkpoints behind.

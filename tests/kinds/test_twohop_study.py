@@ -12,6 +12,7 @@ from lrray.execution.worker import run_durably
 from lrray.kinds.twohop import Study
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE
+from lrray.results.run import Run
 from lrray.storage.folder import StoredFolder
 from lrray.storage.objects import open_store
 from lrray.storage.sync import Courier
@@ -134,7 +135,7 @@ def test_texts_of_a_cell_that_repeats_seeds_lie_side_by_side(tmp_path):
 
 
 def epochs_of(folder, cell):
-    return [point["step"] for point in folder.metrics(cell.id)]
+    return [point["step"] for point in Run(folder.path).metrics(cell.id)]
 
 
 def test_a_cell_that_is_asked_to_stop_goes_on_at_the_epoch_it_had_reached(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lrray.errors import LrrayError
 from lrray.results.folder import RunFolder, latest_run
 from lrray.results.record import DONE, FAILED
+from lrray.results.run import Run
 from lrray.studies.cell import Cell
 
 CELL = Cell("function", {"rate": 0.1, "steps": 3}, {"rate": 0.1}, code="c0de")
@@ -119,10 +120,10 @@ def test_metrics_of_a_continued_cell_replace_those_it_repeats(folder: RunFolder)
     with (folder.path / "metrics" / f"{CELL.id}.jsonl").open("a") as file:
         file.write('{"step": 4, "lo\n')  # a killed worker's last line
     folder.append_metrics(CELL.id, {"step": 3, "loss": 6.5})
-    assert folder.metrics(CELL.id) == [
+    assert Run(folder.path).metrics(CELL.id) == [
         {"step": 1, "loss": 9}, {"step": 2, "loss": 8}, {"step": 3, "loss": 6.5}
     ]  # fmt: skip
-    assert folder.metrics("unknown") == []
+    assert Run(folder.path).metrics("unknown") == []
 
 
 def test_the_newest_run_with_settings_is_continued(tmp_path: Path) -> None:

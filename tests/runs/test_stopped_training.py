@@ -11,6 +11,7 @@ import pytest
 
 from lrray.config import dump_yaml
 from lrray.results.folder import RunFolder
+from lrray.results.run import Run
 from tests.kinds.test_training_kind import PAIRS, TINY
 from tests.studies.small_study import command, environment, run
 
@@ -59,13 +60,13 @@ def test_a_stopped_study_goes_on_from_the_step_it_was_stopped_at(study: Path, wo
     step = int(checkpoint.name.removeprefix("step_"))
     assert 0 < step < STEPS
     (cell,) = (path.stem for path in folder.glob("metrics/*.jsonl"))
-    before = RunFolder(folder).metrics(cell)
+    before = Run(folder).metrics(cell)
     resumed = run(study.parent, study, *spread, "--out", "stopped", "--resume")
     assert resumed.returncode == 0, resumed.stderr
     (uninterrupted,) = (study.parent / "whole" / "tiny").iterdir()
     assert result(folder) == result(uninterrupted)
-    after = RunFolder(folder).metrics(cell)
+    after = Run(folder).metrics(cell)
     assert after[: len(before)] == before  # nothing was computed a second time
     losses = [[p["train_loss_bits"] for p in points if "train_loss_bits" in p]
-              for points in (after, RunFolder(uninterrupted).metrics(cell))]  # fmt: skip
+              for points in (after, Run(uninterrupted).metrics(cell))]  # fmt: skip
     assert losses[0] == losses[1]

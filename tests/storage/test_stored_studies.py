@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from lrray.results.folder import RunFolder
+from lrray.results.run import Run
 from lrray.storage.objects import open_store
 from tests.faults import driver
 from tests.faults.cluster import ClusterProcess
@@ -112,7 +113,7 @@ def test_a_killed_study_goes_on_from_another_machine_with_the_storage_alone(tmp_
     assert run.path.name == only_run(tmp_path / "first").name
     for record in run.cells():
         assert record.result == {"steps": 30.0}
-        assert [point["step"] for point in run.metrics(record.id)] == list(range(1, 31))
+        assert [point["step"] for point in Run(run.path).metrics(record.id)] == list(range(1, 31))
 
 
 def test_cells_of_a_node_that_vanishes_go_on_elsewhere_from_their_checkpoints(
@@ -136,7 +137,7 @@ def test_cells_of_a_node_that_vanishes_go_on_elsewhere_from_their_checkpoints(
     assert all(step > 0 for _, step, _ in tries[4:])
     run = RunFolder(only_run(tmp_path / "out"))
     for record in run.cells():
-        assert [point["step"] for point in run.metrics(record.id)] == list(range(1, 31))
+        assert [point["step"] for point in Run(run.path).metrics(record.id)] == list(range(1, 31))
 
 
 def test_a_worker_that_gets_sigterm_loses_no_more_than_since_its_checkpoint(tmp_path, place, log):

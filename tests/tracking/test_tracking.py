@@ -84,6 +84,19 @@ def test_a_killed_cell_continues_the_same_run(folder):
     assert [step for step, _ in scalars(folder, "loss_bits")] == list(range(STEPS))
 
 
+def test_what_is_logged_of_one_step_in_two_lines_is_one_step_of_wandb_and_tensorboard(folder):
+    switch_on(folder, wandb={"mode": "offline"}, tensorboard=True)
+    run(cell("evaluate_every_tenth"), folder.path)
+    (found,) = wandb_runs(folder)
+    told = [(point["_step"], point.get("train_loss_bits"), point.get("excess_bits"))
+            for point in found.history]  # fmt: skip
+    expected = [(s, 1 / s, 2 / s if s % 10 == 0 else None) for s in range(5, 31, 5)]
+    assert told == expected
+    steps = [step for step, _ in scalars(folder, "train_loss_bits")]
+    assert steps == [step for step, *_ in expected]
+    assert [step for step, _ in scalars(folder, "excess_bits")] == [10, 20, 30]
+
+
 def test_another_run_of_the_study_has_other_ids(folder, tmp_path):
     other = RunFolder.create(tmp_path, "descend")
     for place in (folder, other):

@@ -7,6 +7,7 @@ from typing import Any
 from nicegui import ui
 
 from lrray.reports.board.live import LiveRun
+from lrray.results.curves import thin
 from lrray.results.groups import by_interest, label
 
 MOST_CURVES = 12
@@ -51,7 +52,7 @@ class CurvesCard:
         metric = str(self._metric.value or "")
         labels = self._labels(shown)
         series = [
-            {"name": labels[cell_id], "points": file.curve(metric)}
+            {"name": labels[cell_id], "points": thin(file.curve(metric))}
             for cell_id, file in files.items()
             if file is not None
         ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid.figures import curves_figure, means_figure, search_figure, split_lines
+from lrray.results.curves import curve_of
 from lrray.results.groups import (
     Group,
     by_interest,
@@ -129,7 +130,7 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
     pictures = []
     for name in by_interest(names, metrics_of(groups))[:MAX_FIGURES]:
         curves = [
-            (group, mean_curve([_curve(points[r.id], name) for r in group.records]))
+            (group, mean_curve([curve_of(points[r.id], name) for r in group.records]))
             for group in groups
         ]
         pictures.append(_curves_picture([(g, c) for g, c in curves if c is not None], name))
@@ -142,14 +143,6 @@ def _curves_picture(curves: list[Any], metric: str) -> Picture:
     if shown < len(curves):
         caption += f" {shown} of {len(curves)} settings are drawn."
     return Picture(f"curves_{_stem(metric)}", caption, lambda: curves_figure(curves, metric))
-
-
-def _curve(points: list[dict[str, float]], name: str) -> list[tuple[float, float]]:
-    return [
-        (float(point.get("step", i)), float(point[name]))
-        for i, point in enumerate(points)
-        if isinstance(point.get(name), int | float) and point[name] == point[name]
-    ]
 
 
 def _stem(metric: str) -> str:

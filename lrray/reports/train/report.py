@@ -26,6 +26,7 @@ from lrray.reports.train.figures import (
     excess_figure,
     settings_of,
 )
+from lrray.results.curves import curve_of
 from lrray.results.groups import GRAPH_SEED, Group, groups_of, label, mean_curve, varying
 from lrray.results.run import Run
 from lrray.statistics import Summary, summarize
@@ -200,7 +201,10 @@ def _excess_pictures(groups: list[Group]) -> tuple[Picture, ...]:
 
 
 def _curves(run: Run, groups: list[Group]) -> list[Section]:
-    curves = [(group, mean_curve([_curve(run, r.id) for r in group.records])) for group in groups]
+    curves = [
+        (group, mean_curve([curve_of(run.metrics(r.id), METRIC) for r in group.records]))
+        for group in groups
+    ]
     known = [(group, curve) for group, curve in curves if curve is not None]
     if not known:
         return []
@@ -210,11 +214,6 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
         caption += f" {MAX_PANELS} of {num_settings} settings are drawn."
     picture = Picture("learning_curves", caption, lambda: excess_curves_figure(known))
     return [Section("Learning curves", pictures=(picture,))]
-
-
-def _curve(run: Run, cell_id: str) -> list[tuple[float, float]]:
-    points = run.metrics(cell_id)
-    return [(point["step"], point[METRIC]) for point in points if METRIC in point]
 
 
 def _compressors(groups: list[Group]) -> list[str]:
