@@ -45,6 +45,14 @@ class Range(Settings):
             raise Problem("an integer range needs integer bounds", at="low", got=self.low)
         return self
 
+    @property
+    def first(self) -> str | int | float | bool:
+        """Its lowest value, or the first option."""
+        if self.values is not None:
+            return self.values[0]
+        assert self.low is not None
+        return int(self.low) if "int" in self.distribution else self.low
+
     def to_optuna(self) -> BaseDistribution:
         """The same range in Optuna's terms."""
         if self.values is not None:

@@ -26,6 +26,7 @@ from lrray.studies.cell import code_version, make_cell
 from lrray.training.distributed import join_workers
 from lrray.training.evaluate import evaluate
 from lrray.training.heldout import make_heldout
+from lrray.training.loop import train
 from lrray.training.weights import load_trained
 from tests.kinds.test_training_kind import PAIRS, TINY, checked
 from tests.studies.small_study import STUDY
@@ -124,6 +125,21 @@ def test_a_cell_trains_the_model_and_its_checkpoint_gives_the_weights_back(study
     assert untrained > trained == pytest.approx(result["loss_bits"], abs=1e-6)
 
 
+def test_a_model_of_ones_own_resumes_to_the_same_last_bit(study: Path, tmp_path: Path) -> None:
+    point = checked(study)[0]
+    gssm, config = task(point.study.cell_settings())
+
+    def loss(steps: int, name: str) -> float:
+        asked = config.model_copy(update={"steps": steps})
+        model = build_model(point.study.model, gssm.vocab_size, asked.seq_len, asked.model_seed)
+        evaluation = train(model, gssm, asked, run_dir=tmp_path / name).evaluation
+        assert evaluation is not None
+        return evaluation.loss_bits
+
+    halfway = loss(10, "resumed")
+    assert halfway != loss(20, "resumed") == loss(20, "whole")
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "same"),
     [
@@ -167,6 +183,9 @@ def test_a_search_passes_the_keys_that_it_proposes_and_no_defaults(study: Path) 
         "search={metric: excess_bits, num_trials: 2}",
         "grid={pair: [easy_to_infer]}",
     )
+    text = study.read_text()
+    study.write_text(text.replace("  hidden_size: 8\n", ""))  # the search gives what it needs
+    assert study.read_text() != text
     [point] = checked(study, *words)
     cell = objective(point.study, point.axes).cell({"model.hidden_size": 12})
     assert cell.settings["model"] == {"type": "gru_lm:GRULM", "hidden_size": 12}

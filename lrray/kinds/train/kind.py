@@ -29,7 +29,7 @@ from lrray.gssm import GSSM, GraphConfig
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import needed_data, task
 from lrray.models.config import ModelConfig
-from lrray.references import user_modules
+from lrray.references import is_reference, user_modules
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
@@ -115,6 +115,14 @@ class Study(CellStudy):
             "seed": self.seed,
         }
 
+    def tried_model(self) -> ModelConfig:
+        """The model as it is checked: one of the user's own may need keys that are searched."""
+        if self.search_space is None or not is_reference(self.model.type):
+            return self.model
+        ranges = self.search_space.root.items()
+        keys = {k.removeprefix("model."): r.first for k, r in ranges if k.startswith("model.")}
+        return parse(ModelConfig, {**keys, **self.model.model_dump()}, "model")
+
     def user_modules(self) -> tuple[str, ...]:
         """Those of the model and of compressors."""
         return user_modules([self.model.type, *self.compressors])
@@ -136,13 +144,14 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
 
     settings = [study.cell_settings() for study in studies]
     seen = set()
-    for study, own in zip(studies, settings, strict=True):
+    for study in studies:
         vocab_size = study.chosen()[0].observed.state_dim
-        key = digest([own["model"], vocab_size, study.train.seq_len])
+        model = study.tried_model()
+        key = digest([model.model_dump(mode="json"), vocab_size, study.train.seq_len])
         if key not in seen:
             seen.add(key)
             try:
-                check_model(study.model, vocab_size, study.train.seq_len)
+                check_model(model, vocab_size, study.train.seq_len)
             except LrrayError as error:
                 got = {"got": error.got} if error.has_value else {}
                 place = f"{where}: {error.where}"
