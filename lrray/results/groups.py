@@ -58,7 +58,7 @@ def groups_of(run: Run) -> list[Group]:
     for record in run.wanted_records():
         if record.state == DONE:
             axes = {k: v for k, v in record.axes.items() if k != SEED}
-            key = digest([axes, _without_seed(record.settings), record.code])
+            key = digest([axes, _without_seed(record.settings)])
             groups.setdefault(key, Group(axes)).records.append(record)
     return sorted(groups.values(), key=lambda group: [_order(v) for v in group.axes.values()])
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
 from lrray.results.tables import aggregate, cell_table
 from lrray.runs.plan import plan
@@ -26,8 +27,10 @@ from lrray.studies.schema import CellStudy
 class GridProgram:
     """The cells of a grid; see :class:`lrray.search.program.Program`."""
 
-    def __init__(self, points: Sequence[GridPoint], folder: RunFolder, slots: int) -> None:
-        self.points, self.folder, self.slots = points, folder, slots
+    def __init__(
+        self, points: Sequence[GridPoint], folder: RunFolder, slots: int, known: KnownCells
+    ) -> None:
+        self.points, self.folder, self.slots, self.known = points, folder, slots, known
         self.study: CellStudy = points[0].study
 
     def phases(self) -> Iterator[Phase]:
@@ -45,7 +48,7 @@ class GridProgram:
             yield Phase("searching", SearchedCells(self.folder, self.arms), numbers=live)
 
     def _cells(self) -> list[Cell]:
-        return [make_cell(point.study, point.axes) for point in self.points]
+        return [self.known.adopt(make_cell(point.study, point.axes)) for point in self.points]
 
     def _arm(self, point: GridPoint) -> SearchArm:
         study: CellStudy = point.study
@@ -56,8 +59,9 @@ class GridProgram:
         name = point.label or "search"
         sampler = make_sampler(search, ranges, 0.0)
         return open_arm(
-            self.folder, self.storage, name, search, sampler, ranges, asked.cell, asked.score
-        )
+            self.folder, self.storage, name, search, sampler, ranges,
+            self.known.adopting(asked.cell), asked.score,
+        )  # fmt: skip
 
     def wanted(self) -> list[str]:
         """Ids of the cells of this study as it stands; others in the folder are older ones."""

@@ -11,11 +11,13 @@ from rich.text import Text
 
 from lrray.gssm.checks import default_threads
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.results.record import DONE, CellRecord
 from lrray.search.journal import num_ended
 from lrray.search.objective import objective
 from lrray.search.program import Plan, load_program
 from lrray.studies.cell import Cell, make_cell
+from lrray.studies.code import read_code_anew
 from lrray.studies.grid import GridPoint
 from lrray.studies.load import LoadedStudy
 from lrray.studies.schema import CellStudy, Resources
@@ -30,6 +32,7 @@ def show_plan(study: LoadedStudy, earlier: RunFolder | None, console: Console) -
         earlier: a run that ``--resume`` would continue.
         console: to print on.
     """
+    read_code_anew()
     plan = load_program(study.kind).plan(study.points, earlier)
     first = study.points[0].study
     table = Table("plan", "", show_header=False, box=None)
@@ -69,16 +72,17 @@ def _add_times(table: Table, cell_seconds: float, resources: Resources) -> None:
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     """What a run would do, and how long, from measured cells of an earlier run if there are any."""
     study: CellStudy = points[0].study
+    known = KnownCells.of(earlier)
     records = [] if earlier is None else list(earlier.cells())
     records = [record for record in records if record.state == DONE]
     rows: dict[str, Any] = {"grid points": len(points)}
     if study.search is None:
-        cells = [make_cell(point.study, point.axes) for point in points]
+        cells = [known.adopt(make_cell(point.study, point.axes)) for point in points]
         done = {record.id for record in records}
         counts = {"cells": len(cells), "done already": sum(cell.id in done for cell in cells)}
         records = _alike(records, cells)
     else:
-        counts = _trials(points, earlier)
+        counts = _trials(points, earlier, known)
     in_all, done_already = counts.values()
     rows |= counts
     seconds = [record.seconds for record in records]
@@ -87,14 +91,17 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     elif study.resources.cell_minutes is not None:
         mean, source = 60 * study.resources.cell_minutes, "cell_minutes in the study"
     else:
-        return Plan(rows)
-    return Plan(rows, (in_all - done_already) * mean, source)
+        return Plan(rows, superseded=known.superseded_records)
+    left = (in_all - done_already) * mean
+    return Plan(rows, left, source, known.superseded_records)
 
 
-def _trials(points: Sequence[GridPoint], earlier: RunFolder | None) -> dict[str, int]:
+def _trials(
+    points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells
+) -> dict[str, int]:
     """Trials of the searches at all grid points, and how many of them have ended."""
     asked = {point.label or "search": objective(point.study, point.axes) for point in points}
-    ended = num_ended(earlier, {name: one.cell for name, one in asked.items()})
+    ended = num_ended(earlier, {n: known.adopting(one.cell) for n, one in asked.items()})
     wanted = [point.study.search.num_trials for point in points]
     done = sum(map(min, wanted, ended.values()))
     return {"trials": sum(wanted), "done already": done}

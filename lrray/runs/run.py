@@ -23,6 +23,7 @@ from lrray.execution.schedulers import make_scheduler
 from lrray.execution.tune import run_cells
 from lrray.reports.report import is_cheap, write_report
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.results.lock import FolderLock
 from lrray.results.provenance import provenance
 from lrray.results.record import FAILED
@@ -32,6 +33,7 @@ from lrray.search.program import Phase, Program, load_program
 from lrray.search.queue import CellSource, Steps
 from lrray.storage.objects import open_store
 from lrray.storage.sync import carried, in_storage, newest_run
+from lrray.studies.code import read_code_anew
 from lrray.studies.load import LoadedStudy
 from lrray.studies.schema import StudyBase
 from lrray.tracking.follower import announce, closing_lines
@@ -68,6 +70,7 @@ def run_study(study: LoadedStudy, options: Options, console: Console) -> Run:
         console.print(line, soft_wrap=True)
 
     check_address(options.address)
+    read_code_anew()
     storage = study.first.storage
     store = None if storage is None else open_store(storage, say)
     earlier = newest_run(options.out, study.name, store)
@@ -145,7 +148,8 @@ def _execute(
             folder.forget_failures()
         began = time.time()
         slots = num_slots(study.first.resources)
-        work = program(study.points, folder, slots)
+        known = KnownCells.of(folder)
+        work = program(study.points, folder, slots, known)
         cells = Steps(folder, phase_sources(work.phases(), progress))
         run_cells(
             cells, folder, study.first.resources, progress, make_scheduler(study.first.search)

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.results.record import CellRecord
 from lrray.search.objective import Objective
 from lrray.studies.grid import GridPoint
@@ -45,6 +46,8 @@ class Plan:
     """Time of all cells that are left, one after the other; None: unknown."""
     source: str = ""
     """Where that time comes from."""
+    superseded: Sequence[CellRecord] = ()
+    """Finished cells of other code than now, which would run again."""
 
 
 class Program(Protocol):
@@ -54,9 +57,13 @@ class Program(Protocol):
         points: the study at every point of its grid.
         folder: of the run.
         slots: cells that fit on the cluster at once.
+        known: adopts each of the program's cells, so that results of other code count where they
+            may.
     """
 
-    def __init__(self, points: Sequence[GridPoint], folder: RunFolder, slots: int) -> None: ...
+    def __init__(
+        self, points: Sequence[GridPoint], folder: RunFolder, slots: int, known: KnownCells
+    ) -> None: ...
 
     def phases(self) -> Iterator[Phase]:
         """What is to be run, a phase after the other: a later one may depend on what came out."""

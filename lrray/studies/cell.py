@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from importlib.util import find_spec
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
-from lrray.references import search_working_folder
+from lrray.studies.code import code_at_start
 from lrray.studies.kind import load_kind
 from lrray.studies.schema import CellStudy, StudyBase
 
@@ -35,6 +32,12 @@ class Cell:
         """16 hex digits, the same for equal settings whatever the order of their keys."""
         return digest({"kind": self.kind, "settings": self.settings, "code": self.code})
 
+    @property
+    def user_code(self) -> str | None:
+        """Digest of the user's modules that its code names; None where it names none."""
+        _, _, modules = self.code.removeprefix("results ").partition(" ")
+        return modules or None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a worker."""
         return {
@@ -47,34 +50,6 @@ def digest(data: Any) -> str:
     """16 hex digits of plain data, the same whatever the order of mapping keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@cache
-def code_version(*packages: str) -> str:
-    """16 hex digits of what packages or modules compute: their syntax trees without docstrings.
-
-    Comments, formatting and documentation do not count, so mending them reruns nothing.
-    """
-    files: list[Path] = []
-    for package in packages:
-        spec = find_spec(package)
-        assert spec is not None
-        assert spec.origin is not None
-        origin = Path(spec.origin)
-        files += sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-    trees = [ast.dump(_without_docstrings(ast.parse(file.read_text("utf-8")))) for file in files]
-    return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:16]
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [  # type: ignore[attr-defined]
-                item for item in body
-                if not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
-            ]  # fmt: skip
-    return tree
 
 
 def make_cell(study: CellStudy, axes: Mapping[str, Any], seeds: Sequence[int] = ()) -> Cell:
@@ -90,6 +65,6 @@ def result_code(study: StudyBase) -> str:
 
     The ``results_version`` of its kind, and a hash of the user's own modules where these count.
     """
-    version, modules = f"results {load_kind(study.kind).results_version}", study.user_modules()
-    search_working_folder()  # a model's module may not have been imported yet
-    return f"{version} {code_version(*modules)}" if modules else version
+    version = f"results {load_kind(study.kind).results_version}"
+    code = code_at_start(study.user_modules())
+    return f"{version} {code.digest}" if code.modules else version

@@ -16,7 +16,7 @@ import sysconfig
 import tokenize
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,24 @@ def user_code(names: Iterable[str]) -> UserCode:
             found[name] = module = _find(name)
             waiting += [] if module is None else _imported(module)
     return UserCode(tuple(module for _, module in sorted(found.items()) if module is not None))
+
+
+def code_at_start(names: Iterable[str]) -> UserCode:
+    """The same as when it was first asked for since :func:`read_code_anew`.
+
+    A study's cells are made one by one while it runs: edits meanwhile are no matter of theirs.
+    """
+    return _first_read(tuple(names), Path.cwd())
+
+
+@cache
+def _first_read(names: tuple[str, ...], here: Path) -> UserCode:
+    return user_code(names)
+
+
+def read_code_anew() -> None:
+    """Lets :func:`code_at_start` see what was edited since; called where a study begins."""
+    _first_read.cache_clear()
 
 
 def _plain(node: Any) -> Any:

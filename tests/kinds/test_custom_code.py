@@ -22,7 +22,8 @@ from lrray.models.build import build_model
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE
 from lrray.search.objective import objective
-from lrray.studies.cell import code_version, make_cell
+from lrray.studies.cell import make_cell
+from lrray.studies.code import read_code_anew
 from lrray.training.distributed import join_workers
 from lrray.training.evaluate import evaluate
 from lrray.training.heldout import make_heldout
@@ -69,7 +70,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     model = {"type": "gru_lm:GRULM", "hidden_size": 8}
     path.write_text(dump_yaml({**TINY, "model": model, "compressors": ["sizes:count", "zlib"]}))
     yield path
-    code_version.cache_clear()
+    read_code_anew()
     for name in ("gru_lm", "sizes"):
         sys.modules.pop(name, None)
 
@@ -152,7 +153,7 @@ def test_changed_code_of_ones_own_makes_another_cell_and_a_comment_does_not(
     study: Path, name: str, old: str, new: str, same: bool
 ) -> None:
     def id_now() -> str:
-        code_version.cache_clear()
+        read_code_anew()
         point = checked(study)[0]
         return make_cell(point.study, point.axes).id
 
@@ -166,7 +167,7 @@ def test_a_compressor_of_ones_own_is_part_of_a_difficulty_cell_and_a_shipped_one
     study: Path,
 ) -> None:
     def id_with(*compressors: str) -> str:
-        code_version.cache_clear()
+        read_code_anew()
         asked = parse(DifficultyStudy, {**STUDY, "compressors": list(compressors)}, "study")
         return difficulty_objective(asked).cell({"alpha_X": 0.1, "alpha_Z": 0.1}).id
 

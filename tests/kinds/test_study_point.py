@@ -20,6 +20,7 @@ from lrray.kinds.difficulty.plan import plan
 from lrray.kinds.difficulty.point import PointSearch
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.runs.progress import Progress
 from lrray.runs.run import phase_sources
 from lrray.search.journal import open_journal
@@ -46,7 +47,9 @@ def run_point(
 ) -> tuple[PointSearch, int]:
     """Runs a study's steps, or the first of them; returns it and how many cells were computed."""
     study = parse(DifficultyStudy, {**STUDY, **changes}, "study")
-    point = PointSearch(GridPoint({}, study), folder, open_journal(folder), slots=2)
+    point = PointSearch(
+        GridPoint({}, study), folder, open_journal(folder), 2, KnownCells.of(folder)
+    )
     computed = 0
 
     def compute(cell: Cell) -> None:
@@ -153,7 +156,9 @@ def test_a_terminal_shows_the_best_pairs_so_far_and_the_time_left(
     console = Console(file=StringIO(), force_terminal=True, width=100)
     with Progress(console, folder) as progress:
         study = parse(DifficultyStudy, STUDY, "study")
-        point = PointSearch(GridPoint({}, study), folder, open_journal(folder), slots=2)
+        point = PointSearch(
+            GridPoint({}, study), folder, open_journal(folder), 2, KnownCells.of(folder)
+        )
         source = Steps(folder, phase_sources(point.phases(), progress))
         progress.begin(source)
         for trial in range(6):

@@ -14,6 +14,7 @@ from lrray.kinds.difficulty.cell import make_cell, objective_of
 from lrray.kinds.difficulty.matching import NUM_TRIES
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells, kept_codes
 from lrray.results.record import CellRecord
 from lrray.search.journal import num_ended
 from lrray.search.program import Plan
@@ -25,48 +26,51 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     trials = done = draws = 0
     seconds = 0.0
     records = [] if earlier is None else list(earlier.cells())
+    known = KnownCells(list(records), kept_codes(earlier))
     for point in points:
         study: DifficultyStudy = point.study
         own_trials = study.search.num_trials * len(study.searches)
-        own_done = _trials_done(point, earlier)
+        own_done = _trials_done(point, earlier, known)
         seeds = len(next(iter(study.searches.values())))
         num_pairs = 2 + study.pairs.along
         if study.match == "mean":
             pair_draws = 2 * num_pairs * study.pairs.num_seeds
         else:
             pair_draws = (NUM_TRIES + 1) * num_pairs * len(study.searches)
-        left = (own_trials - own_done) * seeds + _pair_draws_left(study, pair_draws, records)
+        left = (own_trials - own_done) * seeds + _pair_draws_left(study, pair_draws, records, known)
         seconds += left * _draw_seconds(study) if left else 0.0
         draws += own_trials * seeds + pair_draws
         trials, done = trials + own_trials, done + own_done
     rows = {"grid points": len(points)} if len(points) > 1 else {}
     rows |= {"trials": trials, "done already": done, "kernel draws in all": draws}
-    return Plan(rows, seconds, "one kernel draw, timed here")
+    return Plan(rows, seconds, "one kernel draw, timed here", known.superseded_records)
 
 
-def _trials_done(point: GridPoint, earlier: RunFolder | None) -> int:
+def _trials_done(point: GridPoint, earlier: RunFolder | None, known: KnownCells) -> int:
     study: DifficultyStudy = point.study
     cells = {
-        f"{point.label} {name}".strip(): objective_of(study, seeds, point.axes).cell
+        f"{point.label} {name}".strip(): known.adopting(objective_of(study, seeds, point.axes).cell)
         for name, seeds in study.searches.items()
     }
     ended = num_ended(earlier, cells)
     return sum(min(study.search.num_trials, number) for number in ended.values())
 
 
-def _pair_draws_left(study: DifficultyStudy, wanted: int, records: list[CellRecord]) -> int:
+def _pair_draws_left(
+    study: DifficultyStudy, wanted: int, records: list[CellRecord], known: KnownCells
+) -> int:
     """Kernel draws of a point's pairs that are not measured yet.
 
     Takes its records out of the list: points that share a graph do not count them twice.
     """
     for record in list(records):
-        if wanted > 0 and _is_of_a_pair(record, study):
+        if wanted > 0 and _is_of_a_pair(record, study, known):
             records.remove(record)
             wanted -= len(record.settings["seeds"])
     return max(0, wanted)
 
 
-def _is_of_a_pair(record: CellRecord, study: DifficultyStudy) -> bool:
+def _is_of_a_pair(record: CellRecord, study: DifficultyStudy, known: KnownCells) -> bool:
     """Whether a cell measures a pair of this study: on fresh draws, or on fresh sequences."""
     seeds, start = record.settings["seeds"], record.settings["size"]["start"]
     if study.match == "mean" and not set(seeds).isdisjoint(study.seed_list):
@@ -74,7 +78,8 @@ def _is_of_a_pair(record: CellRecord, study: DifficultyStudy) -> bool:
     if study.match == "per_seed" and not start:
         return False
     alphas = [record.axes[name] for name in ALPHAS]
-    return make_cell(study, alphas, seeds, study.size(start, pairs=True)).id == record.id
+    cell = make_cell(study, alphas, seeds, study.size(start, pairs=True))
+    return known.adopt(cell).id == record.id
 
 
 def _draw_seconds(study: DifficultyStudy) -> float:

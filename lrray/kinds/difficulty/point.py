@@ -26,6 +26,7 @@ from lrray.kinds.difficulty.matching import (
 )
 from lrray.kinds.difficulty.settings import ALPHAS
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.search.journal import ended_trials, finished_trials, open_arm
 from lrray.search.objective import OBJECTIVE
 from lrray.search.program import Phase
@@ -47,6 +48,7 @@ class PointSearch:
         folder: the run's folder, shared with the other points.
         storage: the journal of all searches.
         slots: cells that fit on the cluster at once.
+        known: adopts results of other code.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class PointSearch:
         folder: RunFolder,
         storage: JournalStorage,
         slots: int,
+        known: KnownCells,
     ) -> None:
         self.point, self.study = point, point.study
         self.folder = folder
@@ -62,7 +65,7 @@ class PointSearch:
         self.surfaces: dict[str, Any] = {}
         self._arms: list[SearchArm] = []
         self._of_pairs: set[str] = set()
-        self._storage, self._slots = storage, slots
+        self._storage, self._slots, self._known = storage, slots, known
 
     def _name(self, search: str) -> str:
         """Name of a search among those of all points."""
@@ -111,7 +114,7 @@ class PointSearch:
         sampler = make_sampler(self.study.search, space, self.study.target.value)
         return open_arm(
             self.folder, self._storage, self._name(name), self.study.search, sampler, space,
-            asked.cell, asked.score,
+            self._known.adopting(asked.cell), asked.score,
         )  # fmt: skip
 
     def _evidence(self, name: str) -> Evidence | None:
@@ -127,10 +130,9 @@ class PointSearch:
 
     def _split(self, request: Request) -> list[Cell]:
         seeds, size = request.seeds, self.study.size(request.start, pairs=True)
-        return [
-            make_cell(self.study, request.alphas, seeds[i : i + SEEDS_PER_CELL], size)
-            for i in range(0, len(seeds), SEEDS_PER_CELL)
-        ]
+        blocks = [seeds[i : i + SEEDS_PER_CELL] for i in range(0, len(seeds), SEEDS_PER_CELL)]
+        cells = (make_cell(self.study, request.alphas, block, size) for block in blocks)
+        return [self._known.adopt(cell) for cell in cells]
 
     def _joined(self, cells: Iterable[Cell]) -> Measured:
         records = [self.folder.load_cell(cell.id) for cell in cells]

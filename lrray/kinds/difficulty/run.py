@@ -14,6 +14,7 @@ from lrray.kinds.difficulty.results import outcomes, write
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.kinds.difficulty.show import show
 from lrray.results.folder import OUTDATED, RunFolder
+from lrray.results.known import KnownCells
 from lrray.results.record import CellRecord
 from lrray.search.journal import open_journal
 from lrray.search.objective import Objective
@@ -24,10 +25,12 @@ from lrray.studies.grid import GridPoint
 class DifficultyProgram:
     """The points of a difficulty study; see :class:`lrray.search.program.Program`."""
 
-    def __init__(self, points: Sequence[GridPoint], folder: RunFolder, slots: int) -> None:
+    def __init__(
+        self, points: Sequence[GridPoint], folder: RunFolder, slots: int, known: KnownCells
+    ) -> None:
         self.folder = folder
         storage = open_journal(folder)
-        self.points = [PointSearch(point, folder, storage, slots) for point in points]
+        self.points = [PointSearch(point, folder, storage, slots, known) for point in points]
 
     def phases(self) -> Iterator[Phase]:
         """Of each point in turn, the search and the measurements of its pairs."""

@@ -98,7 +98,7 @@ def _around_pair(group: Group) -> str:
     """What two groups have in common that differ in their pair alone."""
     record = group.records[0]
     settings = {k: v for k, v in record.settings.items() if k not in _OF_PAIR}
-    return digest([_without_pair(group), settings, record.code])
+    return digest([_without_pair(group), settings])
 
 
 def _without_pair(group: Group) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""What lrray 0.2.0 left in a user's folder stays valid: read, planned and resumed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lrray.reports.report import write_report
+from lrray.results.groups import groups_of
+from lrray.results.record import DONE, CellRecord
+from lrray.results.run import Run
+from tests.studies.small_study import run
+
+FIXTURE = Path(__file__).parents[1] / "fixtures/0.2.0"
+CELLS = {"rates": 4, "searched": 6, "small": 8, "tiny": 4, "hops": 1}
+"""Study -> cells that it has finished."""
+
+STUDIES = [
+    "rates",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in CELLS if name != "rates"),
+]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """A user's folder: studies, modules and results."""
+    shutil.copytree(FIXTURE, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "runs").rename(tmp_path / "results")
+    return tmp_path
+
+
+def only_run(here: Path, study: str) -> Run:
+    (path,) = (here / "results" / study).glob("*/")
+    return Run(path)
+
+
+def records(here: Path, study: str) -> dict[str, CellRecord]:
+    return {record.id: record for record in only_run(here, study).records()}
+
+
+@pytest.mark.parametrize("study", CELLS)
+def test_its_runs_are_read(here: Path, study: str) -> None:
+    run = only_run(here, study)
+    assert [record.state for record in run.wanted_records()] == [DONE] * CELLS[study]
+    assert run.state == "finished"
+    assert groups_of(run)
+    assert write_report(run.path)[0].stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("study", CELLS)
+def test_a_plan_says_that_all_is_done(here: Path, study: str) -> None:
+    before = records(here, study)
+    ended = run(here, f"{study}.yaml", "--plan")
+    assert ended.returncode == 0, ended.stderr
+    assert "other code" not in ended.stdout
+    done = {"searched": 6, "small": 6}.get(study, CELLS[study])  # trials of searches
+    (line,) = (line for line in ended.stdout.splitlines() if "done already" in line)
+    assert line.split() == ["done", "already", str(done)]
+    assert records(here, study) == before
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_resumed_run_computes_no_cell_again(here: Path, study: str) -> None:
+    before = records(here, study)
+    ended = run(here, f"{study}.yaml", "--resume")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    after = records(here, study)
+    assert before.items() <= after.items()
+    for record in (after[cell_id] for cell_id in after.keys() - before.keys()):
+        assert is_float_noise(record, before)
+    assert "other code" not in ended.stdout
+    assert not only_run(here, study).outdated()
+
+
+def is_float_noise(record: CellRecord, before: dict[str, CellRecord]) -> bool:
+    """Whether a cell measures a pair that another machine's Gaussian process puts a hair aside."""
+
+    def near(other: CellRecord) -> bool:
+        return other.settings["seeds"] == record.settings["seeds"] and all(
+            record.axes[name] == pytest.approx(other.axes[name], rel=1e-6)
+            for name in ("alpha_X", "alpha_Z")
+        )
+
+    return record.kind == "difficulty" and any(near(other) for other in before.values())
+
+
+@pytest.mark.slow
+def test_a_grown_study_takes_old_and_new_results_together(here: Path) -> None:
+    study = here / "rates.yaml"
+    study.write_text(study.read_text().replace("seed: [0, 1]", "seed: [0, 1, 2]"))
+    before = records(here, "rates")
+    ended = run(here, study, "--resume")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    after = records(here, "rates")
+    assert before.items() <= after.items()
+    assert {record.code[:9] for record in after.values() if record.id not in before} == {
+        "results 1"
+    }
+    assert sorted(len(group.records) for group in groups_of(only_run(here, "rates"))) == [3, 3]
