@@ -102,13 +102,13 @@ def run(
 def write_ms(run: Path) -> float:
     """Time to make a run's table from its records, per cell."""
     from lrray.results.folder import RunFolder
-    from lrray.results.tables import aggregate, cell_table
+    from lrray.results.groups import means_table
+    from lrray.results.tables import cell_table
 
     records = list(RunFolder(run).cells())
     began = time.perf_counter()
-    table = cell_table(records)
-    table.to_csv(index=False)
-    aggregate(table, ["settings.x"])
+    cell_table(records).to_csv(index=False)
+    means_table(records)
     return (time.perf_counter() - began) / len(records) * 1e3
 
 

@@ -5,16 +5,19 @@ A kind of study brings its part as a module of this package with two functions::
     def answer(run: Run) -> str: ...                # one sentence, with numbers
     def sections(run: Run) -> list[Section]: ...
 
-and its line in :mod:`lrray.reports.report`. Kinds without one get :mod:`lrray.reports.grid.report`.
+which :attr:`lrray.studies.kind.Kind.report` names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from lrray.statistics import Summary
 
 Row = dict[str, Any]
 """Column -> text, whole number, setting, or a measured :class:`lrray.statistics.Summary`."""
@@ -28,10 +31,22 @@ class Table:
     caption: str
     rows: list[Row]
 
-    @property
+    @cached_property
     def columns(self) -> list[str]:
         """Names of all columns, in the order met."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    @cached_property
+    def numeric(self) -> set[str]:
+        """Columns that hold numbers alone, which stand to the right."""
+        texts = {name for row in self.rows for name, value in row.items() if not _is_number(value)}
+        return set(self.columns) - texts
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, int | float | Summary) and not isinstance(value, bool)
+    )
 
 
 @dataclass(frozen=True)

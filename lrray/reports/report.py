@@ -11,20 +11,15 @@ from typing import Any
 
 import jinja2
 
+from lrray.errors import LrrayError
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.style import DPI, save
-from lrray.reports.tables import cell_text, is_numeric, to_csv, to_latex
+from lrray.reports.tables import cell_text, to_csv, to_latex
 from lrray.results.folder import RunFolder
 from lrray.results.run import Run
 from lrray.statistics import Summary
+from lrray.studies.kind import Kind, load_kind
 from lrray.text import duration
-
-_MODULES = {
-    "difficulty": "lrray.reports.difficulty.report",
-    "train": "lrray.reports.train.report",
-    "twohop": "lrray.reports.twohop.report",
-}
-"""Kind -> the module that describes its results; all others: :mod:`lrray.reports.grid.report`."""
 
 _OPEN_ROWS = 40
 """A longer table is folded in the page."""
@@ -55,8 +50,16 @@ def _write(run: Run, answer: str, sections: list[Section]) -> list[Path]:
 
 def _content(path: Path) -> tuple[Run, str, list[Section]]:
     run = Run(path)
-    module = import_module(_MODULES.get(run.kind, "lrray.reports.grid.report"))
+    module = import_module(_module(run))
     return run, module.answer(run), [*module.sections(run), *_failures(run)]
+
+
+def _module(run: Run) -> str:
+    """The module that describes the run's kind; the package that adds the kind may be away."""
+    try:
+        return load_kind(run.kind).report
+    except LrrayError:
+        return Kind.report
 
 
 def write_page(path: Path, folder: Path) -> Path:
@@ -117,7 +120,7 @@ def _rendered(template: str, run: Run, answer: str, sections: list[Section], **m
     return environment.get_template(template).render(
         run=run, state=run.state, answer=answer, sections=sections, open_rows=_OPEN_ROWS,
         written=time.strftime("%Y-%m-%d %H:%M %z"),
-        is_numeric=is_numeric, inline=lambda picture: _inline(run.path / f"{picture.name}.png"),
+        inline=lambda picture: _inline(run.path / f"{picture.name}.png"),
         is_measured=lambda value: isinstance(value, Summary), **more,
     )  # fmt: skip
 

@@ -7,6 +7,8 @@ import io
 import math
 from typing import Any
 
+import pandas as pd
+
 from lrray.reports.content import Row, Table
 from lrray.statistics import Summary
 from lrray.text import plain, rounded
@@ -50,32 +52,14 @@ def _spread(row: Row) -> dict[str, Any]:
 def to_latex(table: Table) -> str:
     r"""A ``booktabs`` table; standard errors and n beside every measured number."""
     columns = table.columns
-    lines = [
-        "% needs \\usepackage{booktabs}",
-        "\\begin{table}",
-        "\\centering",
-        f"\\caption{{{latex_text(table.caption)}}}",
-        f"\\label{{tab:{table.name}}}",
-        f"\\begin{{tabular}}{{{''.join(_alignment(table, name) for name in columns)}}}",
-        "\\toprule",
-        " & ".join(latex_text(name) for name in columns) + " \\\\",
-        "\\midrule",
-        *(" & ".join(_latex(row.get(name)) for name in columns) + " \\\\" for row in table.rows),
-        "\\bottomrule",
-        "\\end{tabular}",
-        "\\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def is_numeric(table: Table, name: str) -> bool:
-    """Whether a column holds numbers, which stand to the right."""
-    values = [row[name] for row in table.rows if row.get(name) is not None]
-    return all(isinstance(v, int | float | Summary) and not isinstance(v, bool) for v in values)
-
-
-def _alignment(table: Table, name: str) -> str:
-    return "r" if is_numeric(table, name) else "l"
+    texts = [[_latex(row.get(name)) for name in columns] for row in table.rows]
+    frame = pd.DataFrame(texts, columns=[latex_text(name) for name in columns])
+    alignment = "".join("r" if name in table.numeric else "l" for name in columns)
+    body = frame.style.hide(axis="index").to_latex(
+        hrules=True, position_float="centering", caption=latex_text(table.caption),
+        label=f"tab:{table.name}", column_format=alignment,
+    )  # fmt: skip
+    return f"% needs \\usepackage{{booktabs}}\n{body}"
 
 
 def latex_text(text: str) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run
+from lrray.results.tables import SEED, axes_of, number_names, seed_table, values_of
 from lrray.statistics import Summary, summarize
 from lrray.studies.axes import axes_label
 from lrray.studies.cell import digest
 
-SEED, GRAPH_SEED = "seed", "graph_seed"
+GRAPH_SEED = "graph_seed"
 MAX_CURVE_POINTS = 400
 
 
@@ -34,12 +38,7 @@ class Group:
 
     def values(self, metric: str) -> list[float]:
         """One number per seed; of a cell that repeats seeds, each of them."""
-        values: list[float] = []
-        for record in self.records:
-            result = record.result
-            own = result.get("per_seed", {}).get(metric, [result.get(metric)])
-            values += [float(value) for value in own if value is not None]
-        return values
+        return [value for record in self.records for value in values_of(record, metric)]
 
     def summary(self, metric: str) -> Summary | None:
         """Mean over seeds, or None where no cell has this number."""
@@ -76,15 +75,69 @@ def _order(value: Any) -> tuple[bool, float, str]:
 
 def metrics_of(groups: list[Group]) -> list[str]:
     """Names of the numbers that cells returned, in their order; errors and counts left out."""
-    names = dict.fromkeys(
-        name
-        for group in groups
-        for record in group.records
-        for name, value in record.result.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    )
-    errors = {f"{name}_se" for name in names}
-    return [name for name in names if name != "num_seeds" and name not in errors]
+    return number_names(record for group in groups for record in group.records)
+
+
+def means(records: Sequence[CellRecord], name: str, by: Sequence[str]) -> pd.DataFrame:
+    """The mean of a number over seeds: columns ``by``, ``mean, se, n, low, high``.
+
+    ``low`` to ``high`` is the 95 % interval (Student's t). Where axes beside ``by`` and the seed
+    vary, each seed's values are averaged over them first, so that no seed counts twice; a seed
+    that has not all of those values, as in an unfinished run, is left out where others do.
+
+    Args:
+        records: of cells; those that are not done do not count.
+        name: of the number.
+        by: axes.
+    """
+    return _means(records, name, by).reset_index(drop=True)
+
+
+def _means(records: Sequence[CellRecord], name: str, by: Sequence[str]) -> pd.DataFrame:
+    """The same, each row under its axes as text."""
+    table = seed_table(records, name)
+    by = [axis for axis in by if axis in table.columns]
+    table = _one_row_per_seed(table.set_axis(_texts(table, by), axis=0))
+    grouped = table.groupby(level=0, sort=False)
+    found = grouped["value"].agg(mean="mean", se="sem", n="count")
+    reach = stats.t.ppf(0.975, found["n"] - 1) * found["se"]
+    found["low"], found["high"] = found["mean"] - reach, found["mean"] + reach
+    return table.loc[~table.index.duplicated(), by].join(found)
+
+
+def _one_row_per_seed(table: pd.DataFrame) -> pd.DataFrame:
+    """With the mean of each seed's values, of the seeds that have most of them."""
+    seeds = _texts(table, [SEED])
+    repeated = pd.MultiIndex.from_arrays([table.index, seeds]).duplicated()
+    if table[SEED].isna().any() or not repeated.any():
+        return table
+    both = table.groupby([table.index, seeds], sort=False)["value"]
+    table = table.assign(value=both.transform("mean"), _count=both.transform("size"))
+    complete = table["_count"] == table.groupby(level=0)["_count"].transform("max")
+    return table[complete & ~repeated]
+
+
+def means_table(records: Sequence[CellRecord]) -> pd.DataFrame:
+    """Means over seeds of every number, by all axes: ``axes, seeds``, each number and its error.
+
+    The error is that over seeds, ``<name>_se``; undefined for a single one.
+    """
+    done = [record for record in records if record.state == DONE]
+    by = [axis for axis in axes_of(done) if axis not in (SEED, "seeds")]
+    parts = {name: _means(done, name, by) for name in number_names(done)}
+    if not parts:
+        return pd.DataFrame()
+    rows = pd.concat([part[by] for part in parts.values()])
+    table = rows[~rows.index.duplicated()].copy()
+    table["seeds"] = pd.concat([part["n"] for part in parts.values()], axis=1).max(axis=1)
+    for name, part in parts.items():
+        table[name], table[f"{name}_se"] = part["mean"], part["se"]
+    return table.reset_index(drop=True)
+
+
+def _texts(table: pd.DataFrame, axes: Sequence[str]) -> list[str]:
+    """The axes of every row as text: they may hold lists, by which pandas cannot group."""
+    return [json.dumps(row, default=str) for row in table[list(axes)].to_dict("records")]
 
 
 _CLOCKS = ("tokens", "seconds", "time", "epoch", "lr", "learning_rate", "grad_norm")

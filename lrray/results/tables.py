@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from lrray.results.record import DONE, CellRecord
-from lrray.statistics import summarize
+
+SEED = "seed"
+"""Axis over which means are taken."""
+
+
+def axes_of(records: Iterable[CellRecord]) -> list[str]:
+    """Names of all axes, in the order met."""
+    return list(dict.fromkeys(name for record in records for name in record.axes))
 
 
 def cell_table(records: Sequence[CellRecord]) -> pd.DataFrame:
@@ -26,31 +33,39 @@ def cell_table(records: Sequence[CellRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["id", "state", "seconds"])
 
 
-def aggregate(table: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
-    """Mean and standard error over seeds of every number, by the axes other than ``seed``.
+def number_names(records: Iterable[CellRecord]) -> list[str]:
+    """Names of the numbers that cells gave, in their order; their own errors and counts left out.
 
-    Args:
-        table: as :func:`cell_table` makes it.
-        axes: names of the columns that tell cells apart.
+    A cell's error of a number tells of its held-out set, not of the spread over seeds.
     """
-    done = table[table["state"] == DONE] if len(table) else table
-    by = [name for name in axes if name in done.columns and name != "seed"]
-    own = {*axes, "id", "state", "seconds", "num_seeds"}
-    found = [c for c in done.select_dtypes("number").columns if c not in own]
-    # A cell's own error of a number tells of its held-out set, not of the spread over seeds.
-    numbers = [c for c in found if not (c.endswith("_se") and c.removesuffix("_se") in found)]
-    if "seed" not in axes or not len(done):
-        return done[[c for c in done.columns if c not in ("id", "state", "seconds")]]
-    rows = []
-    for _, group in done.groupby(_texts(done[by]), sort=False) if by else [("", done)]:
-        row = {**{name: group[name].iloc[0] for name in by}, "seeds": len(group)}
-        for name in numbers:
-            statistics = summarize(group[name])
-            row[name], row[f"{name}_se"] = statistics.mean, statistics.standard_error
-        rows.append(row)
-    return pd.DataFrame(rows)
+    names = dict.fromkeys(
+        name
+        for record in records
+        for name, value in record.result.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    )
+    errors = {f"{name}_se" for name in names}
+    return [name for name in names if name != "num_seeds" and name not in errors]
 
 
-def _texts(axes: pd.DataFrame) -> list[str]:
-    """The axes of every row as text: they may hold lists, by which pandas cannot group."""
-    return [json.dumps(row, default=str) for row in axes.to_dict("records")]
+def values_of(record: CellRecord, name: str) -> list[float]:
+    """One number per seed: of a cell that repeats seeds each of them; none where it has none."""
+    own = record.result.get("per_seed", {}).get(name, [record.result.get(name)])
+    return [float(value) for value in own if value is not None]
+
+
+def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
+    """One row per finished cell and seed: axes, ``seed``, and a number as ``value``."""
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        if record.state == DONE:
+            values = values_of(record, name)
+            seeds = record.settings.get(SEED, record.settings.get("seeds"))
+            seeds = seeds if isinstance(seeds, list) else [seeds]
+            # A number that a cell gives once for all its seeds is one value.
+            known = seeds if len(seeds) == len(values) else [None] * len(values)
+            rows += [
+                {**record.axes, SEED: seed, "value": value}
+                for seed, value in zip(known, values, strict=True)
+            ]
+    return pd.DataFrame(rows, columns=None if rows else [SEED, "value"])

@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 
 from lrray.results.folder import RunFolder
+from lrray.results.groups import means_table
 from lrray.results.known import KnownCells
 from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
-from lrray.results.tables import aggregate, cell_table
+from lrray.results.tables import axes_of, cell_table
 from lrray.runs.plan import plan
 from lrray.runs.show import show
 from lrray.search.journal import ended_trials, open_arm, open_journal
@@ -75,17 +76,15 @@ class GridProgram:
 
     def results(self, records: Sequence[CellRecord]) -> dict[str, Any]:
         """Writes ``cells.csv``; counts, failures and means over seeds."""
-        table = cell_table(records)
-        axes = list(dict.fromkeys(name for record in records for name in record.axes))
-        self.folder.write_text("cells.csv", table.to_csv(index=False))
+        self.folder.write_text("cells.csv", cell_table(records).to_csv(index=False))
         failed = [record for record in records if record.state == FAILED]
         return {
             "cells": len(self.wanted()),
             "done": sum(record.state == DONE for record in records),
             "stopped": sum(record.state == STOPPED for record in records),
             "failures": [{"axes": r.axes, "id": r.id, "reason": r.reason} for r in failed],
-            "axes": axes,
-            "means": aggregate(table, axes).to_dict("records"),
+            "axes": axes_of(records),
+            "means": means_table(records).to_dict("records"),
         }
 
     @staticmethod

@@ -85,6 +85,9 @@ def test_the_latex_table_is_whole_and_escaped(folder, page):
     assert r"settings.hidden\_size" in text
     assert r"gru & 4 & $2.2500 \pm 0.0058$ ($n = 3$) &" in text
     assert text.count(r"\\") == 7
+    assert r"\begin{tabular}{lrrr}" in text
+    rules = [line for line in text.splitlines() if line.endswith("rule")]
+    assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
     assert latex_text("a_b 5% & {x}^2 ~ $") == (
         r"a\_b 5\% \& \{x\}\textasciicircum{}2 \textasciitilde{} \$"
     )

@@ -51,9 +51,8 @@ def test_points_without_a_step_are_numbered(path: Path) -> None:
 def test_lines_that_are_no_points_are_passed_over(path: Path) -> None:
     log(path, {"step": 1, "loss": 3.0})
     with path.open("a") as file:
-        file.write(
-            '[1, 2]\n{"step": 2, "lo\n\nnull\n{"step": "text", "loss": 2.0}\n{"step": NaN}\n{"step": 3'
-        )
+        file.write('[1, 2]\n{"step": 2, "lo\n\nnull\n{"step": "text", "loss": 2.0}\n')
+        file.write('{"step": NaN}\n{"step": 3')
     assert read_points(path) == [{"step": 1, "loss": 3.0}]
 
 

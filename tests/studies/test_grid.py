@@ -2,7 +2,6 @@
 
 import io
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +10,9 @@ from rich.console import Console
 from lrray.errors import LrrayError
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
-from lrray.results.tables import aggregate
 from lrray.runs.grid import GridProgram
 from lrray.runs.plan import plan
 from lrray.runs.show import show
-from lrray.statistics import summarize
 from lrray.studies.cell import make_cell
 from lrray.studies.grid import axis_values, expand
 from lrray.studies.load import read_study
@@ -212,20 +209,6 @@ def test_the_table_shows_as_many_numbers_as_the_terminal_is_wide(width, numbers)
     header = console.file.getvalue().splitlines()[1]
     assert header.split()[:2] == ["rate", "seeds"]
     assert len(header.split()) == 2 + numbers
-
-
-def test_means_go_over_seeds_and_their_errors_too():
-    """Whatever errors the cells give for their own numbers."""
-    losses = [1.0, 2.0, 4.0]
-    table = pd.DataFrame(
-        {"id": list("abc"), "state": "done", "seconds": 1.0, "seed": [0, 1, 2], "rate": 0.1,
-         "loss": losses, "loss_se": 0.001, "other_se": 5.0}
-    )  # fmt: skip
-    (row,) = aggregate(table, ["rate", "seed"]).to_dict("records")
-    expected = summarize(losses)
-    assert (row["loss"], row["loss_se"]) == (expected.mean, expected.standard_error)
-    assert (row["seeds"], row["other_se"]) == (3, 5.0)
-    assert "loss_se_se" not in row
 
 
 def test_only_cells_like_the_planned_ones_tell_how_long_these_take(tmp_path):

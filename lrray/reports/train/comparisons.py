@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lrray.results.groups import GRAPH_SEED, SEED, Group, label, varying
+from lrray.results.groups import GRAPH_SEED, Group, label, varying
+from lrray.results.tables import SEED
 from lrray.statistics import PairedDifference, Summary, holm, paired_difference, summarize
 from lrray.studies.cell import digest
 
