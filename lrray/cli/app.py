@@ -10,6 +10,7 @@ import typer
 from lrray.cli.cluster import fetch, follow, status, stop, submit
 from lrray.cli.compare import compare
 from lrray.cli.data import app as data
+from lrray.cli.runs import app as runs
 from lrray.cli.study import run_app, study
 from lrray.cli.sweep import app as sweep
 from lrray.cli.twohop import app as twohop
@@ -26,6 +27,7 @@ app.command()(compare)
 for command in (submit, follow, status, stop, fetch):
     app.command(rich_help_panel="On a cluster")(command)
 app.add_typer(data, name="data")
+app.add_typer(runs, name="runs")
 app.add_typer(sweep, name="sweep")
 app.add_typer(twohop, name="twohop")
 

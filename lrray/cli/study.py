@@ -28,7 +28,12 @@ def study(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("results"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the newest run; start one if there is none.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the newest run, or start one if there is none; --resume RUN: that one, "
+            "by its id, tag or folder.",
+        ),
     ] = False,
     address: Annotated[str, typer.Option(help="Ray cluster: local, auto, or HOST:PORT.")] = "local",
     storage: Annotated[
@@ -59,22 +64,33 @@ def study(
 
     tracking = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
     stored = [] if storage is None else [f"storage={storage}"]
-    loaded = load_study(name, [*(overrides or []), *tracking, *stored])
+    words, named = _without_run(overrides or [], resume)
+    loaded = load_study(name, [*words, *tracking, *stored])
     loaded.check(out)
     if plan:
-        from lrray.results.folder import latest_run
+        from lrray.results.find import find_run, latest_run
+        from lrray.results.folder import RunFolder
         from lrray.runs.plan import show_plan
 
-        show_plan(loaded, latest_run(out, loaded.name), console)
+        earlier = latest_run(out, loaded.name) if named is None else find_run(named, out).path
+        show_plan(loaded, None if earlier is None else RunFolder(earlier), console)
         return
     from lrray.runs.run import Options, is_complete, run_study
 
-    options = Options(out=out, resume=resume, retry_failed=retry_failed, address=address)
+    options = Options(out=out, resume=named or resume, retry_failed=retry_failed, address=address)
     try:
         run = run_study(loaded, options, console)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(0 if is_complete(loaded, run) else 1)
+
+
+def _without_run(words: list[str], resume: bool) -> tuple[list[str], str | None]:
+    """The settings to change, and the run that ``--resume`` names: settings hold a ``=``."""
+    named = [word for word in words if "=" not in word]
+    if not resume or len(named) != 1:
+        return words, None
+    return [word for word in words if word not in named], named[0]
 
 
 def _show_list(console: Console) -> None:

@@ -58,7 +58,11 @@ class RunFolder:
         Raises:
             LrrayError: the place cannot be written.
         """
-        run_id = time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
+        while (second := time.strftime("%Y%m%d-%H%M%S-")) and any(
+            (results / study).glob(f"{second}*")
+        ):
+            time.sleep(0.05)  # ids tell which run is newer: one a second
+        run_id = second + secrets.token_hex(2)
         path = results / study / run_id
         try:
             (path / "cells").mkdir(parents=True)
@@ -213,9 +217,3 @@ class RunFolder:
         with suppress(FileNotFoundError):  # another process was faster
             path.replace(target)
         return target
-
-
-def latest_run(results: Path, study: str) -> RunFolder | None:
-    """The newest run of a study that has its settings written, or None."""
-    runs = sorted((results / study).glob("*/study.yaml"), key=lambda path: path.parent.name)
-    return RunFolder(runs[-1].parent) if runs else None

@@ -22,17 +22,18 @@ from lrray.execution.cluster import check_address, num_slots, start_ray
 from lrray.execution.schedulers import make_scheduler
 from lrray.execution.tune import run_cells
 from lrray.reports.report import is_cheap, write_report
+from lrray.results.find import has_work
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
-from lrray.results.lock import FolderLock
 from lrray.results.provenance import provenance
 from lrray.results.record import FAILED
 from lrray.results.run import Run
+from lrray.runs.choose import chosen_folder, unfinished_run
 from lrray.runs.progress import Progress
 from lrray.search.program import Phase, Program, load_program
 from lrray.search.queue import CellSource, Steps
 from lrray.storage.objects import open_store
-from lrray.storage.sync import carried, in_storage, newest_run
+from lrray.storage.sync import carried, in_storage
 from lrray.studies.code import read_code_anew
 from lrray.studies.load import LoadedStudy
 from lrray.studies.schema import StudyBase
@@ -45,8 +46,9 @@ class Options:
 
     out: Path = Path("results")
     """Folder for results."""
-    resume: bool = False
-    """Whether to continue the newest run, where there is one."""
+    resume: bool | str = False
+    """Whether to continue the newest run, where there is one; or which, as
+    :func:`lrray.results.find.find_run` takes it."""
     retry_failed: bool = False
     """Whether failed cells of that run are run again."""
     address: str = "local"
@@ -73,27 +75,23 @@ def run_study(study: LoadedStudy, options: Options, console: Console) -> Run:
     read_code_anew()
     storage = study.first.storage
     store = None if storage is None else open_store(storage, say)
-    earlier = newest_run(options.out, study.name, store)
     command = resume_command(study, options)
-    if earlier is not None and not options.resume and not (earlier.path / "summary.json").exists():
-        say(f"An unfinished run is there: {earlier.path}")
+    if not options.resume and (unfinished := unfinished_run(options.out, study, store)):
+        say(f"An unfinished run is there: {unfinished}")
         say(f"To continue it instead: {command}")
-    resumed = options.resume and earlier is not None
-    if options.resume and earlier is not None:
-        folder = earlier
-        (folder.path / "cells").mkdir(parents=True, exist_ok=True)
-    else:
-        folder = RunFolder.create(options.out, study.name)
-    folder = in_storage(folder, store)
-    with FolderLock(folder.path), _interruptible():
+    with _interruptible(), chosen_folder(study, options.out, options.resume, store) as chosen:
+        folder, resumed = in_storage(chosen[0], store), chosen[1]
         try:
             with carried(folder, say) as bring:
                 if resumed:
                     _say_what_changed(folder, study, say)
                 return _execute(study, options, folder, bring, console)
         except KeyboardInterrupt:
-            say(f"\nStopped. Finished work is in {folder.path}")
-            say(f"Continue with: {command}")
+            if resumed or has_work(folder.path):
+                say(f"\nStopped. Finished work is in {folder.path}")
+                say(f"Continue with: {command}")
+            else:
+                say("\nStopped before the first cell had ended: nothing is kept.")
             raise
         except OSError as error:
             if not is_full_disk(error) and error.errno not in (errno.EROFS, errno.EACCES):

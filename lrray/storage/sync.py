@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lrray.errors import StorageError
 from lrray.periodic import Rhythm
-from lrray.results.folder import RunFolder, latest_run
+from lrray.results.find import WORK, latest_run
+from lrray.results.folder import RunFolder
 from lrray.results.record import FAILED
 from lrray.storage.folder import StoredFolder
 from lrray.storage.lease import StoreLock
@@ -31,14 +32,20 @@ _HERE = ("shared", "quarantine", "probe", *_STAYS)
 
 
 def newest_run(results: Path, study: str, store: Store | None) -> RunFolder | None:
-    """The newest run of a study, here or in the storage."""
+    """The newest run of a study that is worth continuing, here or in the storage."""
     here = latest_run(results, study)
-    if store is None:
-        return here
-    place = store.below(study)
-    there = [run for run in place.folders() if place.get(f"{run}/study.yaml") is not None]
-    names = [*there[-1:], *([here.path.name] if here is not None else [])]
+    names = [] if here is None else [here.name]
+    if store is not None:
+        runs = store.below(study)
+        names += next(([run] for run in reversed(runs.folders()) if _counts(runs.below(run))), [])
     return RunFolder(results / study / max(names)) if names else None
+
+
+def _counts(run: Store) -> bool:
+    """Whether a stored run has work in it, or a driver."""
+    if run.get("study.yaml") is None:
+        return False
+    return any(run.listing(name) for name in WORK) or run.get(StoreLock.name) is not None
 
 
 def in_storage(folder: RunFolder, store: Store | None) -> RunFolder:

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lrray.errors import LrrayError
-from lrray.results.folder import RunFolder, latest_run
+from lrray.results.find import latest_run
+from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, FAILED
 from lrray.results.run import Run
 from lrray.studies.cell import Cell
@@ -132,9 +133,11 @@ def test_the_newest_run_with_settings_is_continued(tmp_path: Path) -> None:
         (tmp_path / "study" / name).mkdir(parents=True)
     for name in ("20260101-000000-aaaa", "20260102-000000-aaaa"):
         (tmp_path / "study" / name / "study.yaml").touch()
+        (tmp_path / "study" / name / "cells").mkdir()
+        (tmp_path / "study" / name / "cells" / "1.json").touch()
     newest = latest_run(tmp_path, "study")
     assert newest is not None
-    assert newest.name == "study/20260102-000000-aaaa"
+    assert newest.name == "20260102-000000-aaaa"
 
 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:

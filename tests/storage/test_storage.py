@@ -146,6 +146,8 @@ def test_a_run_is_found_in_the_storage_from_its_first_moment(store, tmp_path):
     elsewhere = tmp_path / "other"
     assert newest_run(elsewhere, "study", store) is None
     in_storage(run, store).write_text("study.yaml", "kind: function\n")
+    assert newest_run(elsewhere, "study", store) is None  # nobody works in it, and nothing is done
+    store.below(run.name).put("lock.json", b"{}")
     found = newest_run(elsewhere, "study", store)
     assert found is not None
     assert found.path == elsewhere / "study" / run.path.name
