@@ -63,6 +63,32 @@ class Contour:
     takes it to be all, so it is somewhat too wide where it is less.
     """
 
+    @property
+    def closed(self) -> bool:
+        """Whether the piece returns to where it began instead of running from edge to edge."""
+        return len(self.points) > 2 and bool((self.points[0] == self.points[-1]).all())
+
+    @property
+    def length(self) -> float:
+        """Length in natural log units of alpha."""
+        return float(self._along()[-1])
+
+    def end(self, axis: int) -> Points:
+        """The point of the smallest alpha along ``axis``, which a closed piece has too."""
+        order = np.lexsort((self.points[:, 1 - axis], self.points[:, axis]))
+        end: Points = self.points[order[0]]
+        return end
+
+    def between(self, num_points: int) -> Points:
+        """``[num_points, 2]``: points that cut the piece into stretches of equal length."""
+        along, logs = self._along(), np.log(self.points)
+        at = np.linspace(0, along[-1], num_points + 2)[1:-1]
+        return np.exp(np.stack([np.interp(at, along, logs[:, axis]) for axis in range(2)], axis=1))
+
+    def _along(self) -> NDArray[np.float64]:
+        steps = np.linalg.norm(np.diff(np.log(self.points), axis=0), axis=1)
+        return np.append(0, np.cumsum(steps))
+
 
 class LevelSet:
     """The Gaussian-process picture of difficulty, and the set where it equals ``target``.
@@ -140,15 +166,20 @@ class LevelSet:
         return self.bounds.from_unit(candidates[best])
 
     def surface(self, size: int = 81) -> tuple[Points, Points, Points, Points]:
-        """Grid axes alpha_X ``[size]`` and alpha_Z ``[size]``, mean and deviation ``[Z, X]``."""
+        """Grid axes alpha_X ``[size]`` and alpha_Z ``[size]``, mean and deviation ``[Z, X]``.
+
+        The deviation is that of :attr:`Contour.half_width`, the shared error included: the band of
+        the contour is where the mean lies within 1.96 deviations of the target.
+        """
         axis = np.linspace(0, 1, size)
         grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        mean, deviation = self._posterior_unit(grid, self._process)
+        mean, own = self._posterior_unit(grid, self._process)
+        deviation = np.hypot(own, self._shared_error(grid))
         alphas = self.bounds.from_unit(np.stack([axis, axis], axis=1))
         return alphas[:, 0], alphas[:, 1], mean.reshape(size, size), deviation.reshape(size, size)
 
     def contours(self) -> list[Contour]:
-        """The level set of the posterior mean, longest piece first; empty where it is not met."""
+        """The pieces of the level set of the posterior mean, longest first; none if not met."""
         alpha_x, alpha_z, mean, _ = self.surface()
         lines = contourpy.contour_generator(np.log(alpha_x), np.log(alpha_z), mean).lines(
             self.target
@@ -156,8 +187,8 @@ class LevelSet:
         pieces = [
             np.clip(np.exp(np.asarray(line)), self.bounds.low, self.bounds.high) for line in lines
         ]
-        pieces.sort(key=lambda line: -len(line))
-        return [Contour(line, self._half_width(line)) for line in pieces if len(line) > 1]
+        found = [Contour(line, self._half_width(line)) for line in pieces if len(line) > 1]
+        return sorted(found, key=lambda piece: -piece.length)
 
     def _half_width(self, line: Points) -> NDArray[np.float64]:
         step = 1e-2

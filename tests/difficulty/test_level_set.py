@@ -113,3 +113,56 @@ def test_unknown_standard_errors_are_learned_from_the_scatter():
     mean, deviation = level_set.posterior(points)
     assert 0.001 < deviation.mean() < 0.03
     assert np.abs(mean - ramp(points)).mean() < 0.02
+
+
+def fitted(function):
+    """The picture of a function of the unit square's two sides, measured on a dense grid."""
+    axis = np.linspace(0, 1, 17)
+    unit = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    level_set = LevelSet(BOUNDS, TARGET)
+    level_set.fit(BOUNDS.from_unit(unit), TARGET + function(*unit.T), np.full(len(unit), 1e-4))
+    return level_set
+
+
+SIDE = np.log(1e3)
+"""Length of a side of the searched square in log units of alpha."""
+
+
+def test_a_line_from_edge_to_edge_is_one_open_piece():
+    (piece,) = fitted(lambda x, z: x + z - 1).contours()
+    assert not piece.closed
+    assert piece.length == pytest.approx(np.sqrt(2) * SIDE, rel=0.01)
+    np.testing.assert_allclose(BOUNDS.to_unit(piece.end(0)), [0, 1], atol=0.01)
+    np.testing.assert_allclose(BOUNDS.to_unit(piece.end(1)), [1, 0], atol=0.01)
+
+
+def test_a_ring_is_one_closed_piece():
+    (piece,) = fitted(lambda x, z: np.hypot(x - 0.5, z - 0.5) - 0.3).contours()
+    assert piece.closed
+    assert piece.length == pytest.approx(0.6 * np.pi * SIDE, rel=0.02)
+    np.testing.assert_allclose(BOUNDS.to_unit(piece.end(0)), [0.2, 0.5], atol=0.03)
+
+
+def test_pieces_come_longest_first_whatever_their_number_of_points():
+    pieces = fitted(lambda x, z: np.minimum(x + z - 0.3, 1.2 - x - 0.5 * z)).contours()
+    assert [piece.closed for piece in pieces] == [False, False]
+    lengths = [piece.length / SIDE for piece in pieces]
+    assert lengths == pytest.approx([np.hypot(0.3, 0.6), 0.3 * np.sqrt(2)], rel=0.1)
+
+
+def test_points_between_cut_a_piece_into_equal_stretches():
+    (piece,) = fitted(lambda x, z: x + z - 1).contours()
+    between = BOUNDS.to_unit(piece.between(3))
+    rising = between[np.argsort(between[:, 0])]
+    np.testing.assert_allclose(rising, [[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]], atol=0.01)
+    assert piece.between(0).shape == (0, 2)
+
+
+def test_the_surfaces_deviation_is_the_half_width_times_the_slope():
+    level_set, _ = searched(32, noise=0.01)
+    alpha_x, alpha_z, mean, deviation = level_set.surface(161)
+    piece = level_set.contours()[0]
+    slope = np.hypot(*np.gradient(mean, np.log(alpha_z), np.log(alpha_x)))
+    for point, half_width in zip(piece.points[5:-5], piece.half_width[5:-5], strict=True):
+        at = np.abs(alpha_z - point[1]).argmin(), np.abs(alpha_x - point[0]).argmin()
+        assert 1.96 * deviation[at] / slope[at] == pytest.approx(half_width, rel=0.1)

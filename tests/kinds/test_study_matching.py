@@ -22,6 +22,7 @@ from lrray.kinds.difficulty.matching import (
     Matching,
     Measured,
     Pair,
+    Proposal,
     Request,
     match_mean,
     match_seed,
@@ -96,7 +97,7 @@ def truth(pair: Pair) -> float:
 
 
 def test_the_two_ends_of_the_contour_are_proposed() -> None:
-    infer, predict = propose(evidence().level_set, along=0, seed=None)
+    infer, predict = propose(evidence().level_set, along=0, seed=None).pairs
     assert (infer.name, predict.name) == ("easy_to_infer", "easy_to_predict")
     assert infer.alphas[0] == pytest.approx(0.0147, rel=0.15)  # where the curve meets alpha_Z = 1
     assert predict.alphas[1] == pytest.approx(0.0062, rel=0.2)  # where it meets alpha_X = 1
@@ -105,7 +106,7 @@ def test_the_two_ends_of_the_contour_are_proposed() -> None:
 
 
 def test_further_pairs_lie_spread_along_the_contour() -> None:
-    pairs = propose(evidence().level_set, along=3, seed=None)
+    pairs = propose(evidence().level_set, along=3, seed=None).pairs
     assert [pair.name for pair in pairs[2:]] == ["between_1", "between_2", "between_3"]
     between = np.log([pair.alphas for pair in pairs[2:]])
     assert len(np.unique(np.round(between, 1), axis=0)) == 3
@@ -117,14 +118,52 @@ def test_a_contour_that_is_not_met_gives_no_pair() -> None:
     level_set = LevelSet(BOUNDS, 0.99)
     search = Search2D("random", 0, 16).run(16)
     level_set.fit(np.array(search.points), np.array(search.values), np.full(16, 0.006))
-    assert propose(level_set, along=2, seed=None) == []
+    assert propose(level_set, along=2, seed=None) == Proposal([])
     assert drive(match_mean([], evidence(), study())) == []
     assert drive(match_seed([], study())) == []
 
 
+def fitted(difficulty: Any) -> LevelSet:
+    """The picture of a function of the unit square's two sides, measured on a dense grid."""
+    axis = np.linspace(0, 1, 17)
+    unit = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    level_set = LevelSet(BOUNDS, TARGET)
+    level_set.fit(BOUNDS.from_unit(unit), TARGET + difficulty(*unit.T), np.full(len(unit), 1e-4))
+    return level_set
+
+
+def two_pieces(x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Zero on a long line at the right and on a short one in the lower left corner."""
+    return np.minimum(x + z - 0.3, 1.2 - x - 0.5 * z)
+
+
+def test_all_pairs_lie_on_the_longest_piece_of_a_contour_of_several() -> None:
+    proposal = propose(fitted(two_pieces), along=3, seed=None)
+    assert proposal.note == "has 2 pieces; all pairs lie on the longest"
+    places = BOUNDS.to_unit(np.array([pair.alphas for pair in proposal.pairs]))
+    assert len(places) == 5
+    np.testing.assert_allclose(places[:, 0] + 0.5 * places[:, 1], 1.2, atol=0.02)
+
+
+def test_ends_that_nearly_coincide_are_no_pair() -> None:
+    rising = propose(fitted(lambda x, z: z - x), along=0, seed=None)  # both alphas small at one end
+    assert rising.pairs == []
+    assert rising.note.startswith("has ends that nearly coincide (alphas differ by a factor of 1")
+    tiny = propose(fitted(lambda x, z: np.hypot(x - 0.5, z - 0.5) - 0.06), along=2, seed=None)
+    assert tiny.pairs == []
+    assert tiny.note.startswith("is a closed curve and has ends that nearly coincide (alphas")
+
+
+def test_the_pair_of_a_closed_contour_is_where_either_alpha_is_smallest() -> None:
+    ring = propose(fitted(lambda x, z: np.hypot(x - 0.5, z - 0.5) - 0.3), along=0, seed=None)
+    assert ring.note == "is a closed curve"
+    places = BOUNDS.to_unit(np.array([pair.alphas for pair in ring.pairs]))
+    np.testing.assert_allclose(places, [[0.2, 0.5], [0.5, 0.2]], atol=0.03)
+
+
 def test_pairs_of_the_mean_are_measured_on_seeds_that_chose_nothing() -> None:
     found, settings = evidence(), study()
-    rounds = drive(match_mean(propose(found.level_set, 2, None), found, settings))
+    rounds = drive(match_mean(propose(found.level_set, 2, None).pairs, found, settings))
     used = set(settings.seed_list)
     for requests in rounds:
         (seeds,) = {request.seeds for request in requests}  # common random numbers
@@ -135,7 +174,7 @@ def test_pairs_of_the_mean_are_measured_on_seeds_that_chose_nothing() -> None:
 
 def test_a_pair_is_moved_onto_the_contour_after_its_first_measurement() -> None:
     found = evidence()
-    (pair,) = propose(found.level_set, 0, None)[:1]
+    (pair,) = propose(found.level_set, 0, None).pairs[:1]
     pair.alphas = (pair.alphas[0] * 2, pair.alphas[1])  # a poor proposal
     assert abs(truth(pair) - TARGET) > 0.03
     pair.axis = 0
@@ -148,7 +187,7 @@ def test_a_pair_is_moved_onto_the_contour_after_its_first_measurement() -> None:
 def test_a_pair_that_never_fits_stops_after_its_rounds() -> None:
     impossible = study(target={"value": TARGET, "tolerance": 1e-9})
     found = evidence()
-    pairs = propose(found.level_set, 0, None)
+    pairs = propose(found.level_set, 0, None).pairs
     rounds = drive(match_mean(pairs, found, impossible))
     assert len(rounds) == impossible.pairs.max_rounds + 1
     assert not any(pair.within(impossible) for pair in pairs)
@@ -159,7 +198,7 @@ def test_what_is_reported_is_unbiased_and_as_exact_as_it_says() -> None:
     misses = []
     for world in range(20):
         found = evidence(world % 4)
-        pairs = propose(found.level_set, 0, None)
+        pairs = propose(found.level_set, 0, None).pairs
         drive(match_mean(pairs, found, study()), world)
         misses += [
             (pair.value("gzip") - truth(pair)) / pair.standard_error("gzip") for pair in pairs
@@ -170,7 +209,7 @@ def test_what_is_reported_is_unbiased_and_as_exact_as_it_says() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_seeds_own_graph_is_matched_by_trying_alphas_near_by(seed: int) -> None:
-    pairs = propose(evidence().level_set, 0, seed)
+    pairs = propose(evidence().level_set, 0, seed).pairs
     settings = study(match="per_seed", seeds=[seed])
     rounds = drive(match_seed(pairs, settings), world=seed, jumps=True)
     for pair in pairs:
@@ -181,7 +220,7 @@ def test_a_seeds_own_graph_is_matched_by_trying_alphas_near_by(seed: int) -> Non
 
 
 def test_a_seeds_own_graph_is_checked_on_sequences_that_chose_nothing() -> None:
-    rounds = drive(match_seed(propose(evidence().level_set, 0, 1), study()), 1, jumps=True)
+    rounds = drive(match_seed(propose(evidence().level_set, 0, 1).pairs, study()), 1, jumps=True)
     tries, checks = rounds[0::2], rounds[1::2]
     assert {request.start for requests in tries for request in requests} == {FRESH_START}
     assert {request.start for requests in checks for request in requests} == {2 * FRESH_START}
@@ -189,7 +228,7 @@ def test_a_seeds_own_graph_is_checked_on_sequences_that_chose_nothing() -> None:
 
 def test_alphas_that_are_tried_stay_within_the_search_space() -> None:
     settings = study(match="per_seed", seeds=[1], target={"value": TARGET, "tolerance": 1e-9})
-    rounds = drive(match_seed(propose(evidence().level_set, 0, 1), settings), 1, jumps=True)
+    rounds = drive(match_seed(propose(evidence().level_set, 0, 1).pairs, settings), 1, jumps=True)
     assert len(rounds) == 2 * settings.pairs.max_rounds
     places = np.array([request.alphas for requests in rounds for request in requests])
     assert (places >= settings.bounds.low).all()

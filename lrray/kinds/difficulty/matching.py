@@ -17,6 +17,9 @@ from lrray.statistics import summarize
 FRESH_START = 1_000_000
 """Index of the first fresh sequence where a seed's own graph is measured again."""
 
+MIN_APART = 0.1
+"""Least distance of a pair's ends, in sides of the searched rectangle of log alphas."""
+
 NUM_TRIES = 12
 """Alphas tried around the contour for each seed's own graph: near-by alphas draw other kernels."""
 
@@ -83,27 +86,53 @@ def _none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def propose(level_set: LevelSet, along: int, seed: int | None) -> list[Pair]:
-    """Pairs where the contour says they lie: its two ends, and ``along`` points between."""
-    contours = level_set.contours()
-    if not contours:
-        return []
-    points = np.vstack([piece.points for piece in contours])
+@dataclass(frozen=True)
+class Proposal:
+    """Pairs where the contour says they lie, and what its shape means for them."""
+
+    pairs: list[Pair]
+    note: str = ""
+    """What the contour "has" or "is", where it is not one line from edge to edge with a pair."""
+
+
+def propose(level_set: LevelSet, along: int, seed: int | None) -> Proposal:
+    """Pairs at two ends of the contour's longest piece, and at ``along`` points between.
+
+    All lie on one piece, so that one can walk from each to the next at equal difficulty. Ends that
+    nearly coincide are no pair: what is compared at them would be the same.
+    """
+    pieces = level_set.contours()
+    if not pieces:
+        return Proposal([])
+    shape, longest = _shape(pieces), pieces[0]
+    ends = np.stack([longest.end(0), longest.end(1)])
+    if np.linalg.norm(np.diff(level_set.bounds.to_unit(ends), axis=0)) < MIN_APART:
+        factor = float(np.exp(np.abs(np.diff(np.log(ends), axis=0)).max()))
+        refusal = f"ends that nearly coincide (alphas differ by a factor of {factor:.3g})"
+        return Proposal([], f"{shape} and has {refusal}" if shape else f"has {refusal}")
     low = np.array(level_set.bounds.low)
     pairs = []
     for name, axis in (("easy_to_infer", 0), ("easy_to_predict", 1)):
-        end = points[np.lexsort((points[:, 1 - axis], points[:, axis]))[0]]
+        end = longest.end(axis)
         at_edge = end[axis] <= low[axis] * 1.01
         if at_edge:
             end = end.copy()
             end[axis] = low[axis]
         # Along the edge the other alpha is moved; at a turning point the contour runs that way.
         pairs.append(_solved(name, level_set, end, 1 - axis if at_edge else axis, seed))
-    for i, point in enumerate(_between(contours[0], along)):
+    for i, point in enumerate(longest.between(along)):
         pairs.append(
             _solved(f"between_{i + 1}", level_set, point, _steepest(level_set, point), seed)
         )
-    return pairs
+    return Proposal(pairs, f"{shape}; all pairs lie on the longest" if len(pieces) > 1 else shape)
+
+
+def _shape(pieces: list[Contour]) -> str:
+    """What a contour is that is not one line from edge to edge; else empty."""
+    closed = sum(piece.closed for piece in pieces)
+    if len(pieces) == 1:
+        return "is a closed curve" if closed else ""
+    return f"has {len(pieces)} pieces{f' ({closed} closed)' if closed else ''}"
 
 
 def _solved(
@@ -112,13 +141,6 @@ def _solved(
     solved = level_set.solve(point, axis)
     at = point if solved is None else solved
     return Pair(name, (float(at[0]), float(at[1])), axis, seed)
-
-
-def _between(contour: Contour, along: int) -> list[NDArray[np.float64]]:
-    logs = np.log(contour.points)
-    length = np.append(0, np.cumsum(np.linalg.norm(np.diff(logs, axis=0), axis=1)))
-    at = np.linspace(0, length[-1], along + 2)[1:-1]
-    return [np.exp([np.interp(s, length, logs[:, axis]) for axis in range(2)]) for s in at]
 
 
 def _steepest(level_set: LevelSet, point: NDArray[np.float64]) -> int:

@@ -63,6 +63,7 @@ class PointSearch:
         self.folder = folder
         self.pairs: list[Pair] = []
         self.surfaces: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
         self._arms: list[SearchArm] = []
         self._of_pairs: set[str] = set()
         self._storage, self._slots, self._known = storage, slots, known
@@ -88,7 +89,10 @@ class PointSearch:
 
     def _measurements(self, name: str, evidence: Evidence) -> Iterator[CellSource]:
         seed = self.study.searches[name][0] if self.study.match == "per_seed" else None
-        pairs = propose(evidence.level_set, self.study.pairs.along, seed)
+        proposal = propose(evidence.level_set, self.study.pairs.along, seed)
+        pairs = proposal.pairs
+        if proposal.note:
+            self.notes[self._name(name)] = proposal.note
         if seed is None:
             matching = match_mean(pairs, evidence, self.study)
         else:
@@ -190,8 +194,9 @@ class PointSearch:
         return rows
 
     def summary(self) -> dict[str, Any]:
-        """What was asked for here, and the range of difficulty met."""
+        """What was asked for here, the range of difficulty met, and the contour's odd shapes."""
         return {
+            **({"notes": self.notes} if self.notes else {}),
             "axes": dict(self.point.axes),
             "searches": [self._name(name) for name in self.study.searches],
             "target": self.study.target.model_dump(),
@@ -214,7 +219,11 @@ def _surface(level_set: LevelSet) -> dict[str, Any]:
         "mean": np.round(mean, 5).tolist(),
         "sd": np.round(deviation, 5).tolist(),
         "contours": [
-            {"points": line.points.tolist(), "half_width": line.half_width.tolist()}
+            {
+                "points": line.points.tolist(),
+                "half_width": line.half_width.tolist(),
+                "closed": line.closed,
+            }
             for line in level_set.contours()
         ],
     }

@@ -68,6 +68,13 @@ class Outcome:
         return (min(known), max(known)) if known else None
 
     @property
+    def notes(self) -> list[str]:
+        """Sentences on contours that are not one line from edge to edge with a pair."""
+        notes = {name: note for p in self.points for name, note in p.get("notes", {}).items()}
+        several = sum(len(point["searches"] or ()) for point in self.points) > 1
+        return [f"The contour{f' of {n}' if several else ''} {note}." for n, note in notes.items()]
+
+    @property
     def without_pair(self) -> list[dict[str, Any]]:
         """The points that gave no pair."""
         return [point for point in self.points if not _pairs_of([point], self.pairs)]

@@ -21,6 +21,8 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
             _show_pairs(outcome, console)
         for point in outcome.without_pair:
             console.print(_why_none(point, outcome, summary), markup=False)
+        for note in outcome.notes:
+            console.print(note, markup=False)
 
 
 def _why_none(point: dict[str, Any], outcome: Outcome, summary: Mapping[str, Any]) -> str:
@@ -29,6 +31,8 @@ def _why_none(point: dict[str, Any], outcome: Outcome, summary: Mapping[str, Any
     value = outcome.target["value"]
     if low != low:
         return f"No pair{where}: no trial was measured."
+    if point.get("notes"):  # they say why
+        return f"No pair{where}."
     if low < value < high and summary["failed"]:
         return f"No pair{where}: measuring them again failed."
     return (

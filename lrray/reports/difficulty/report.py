@@ -44,6 +44,8 @@ def _answer(outcome: Outcome) -> str:
     if not pairs:
         if outcome.range is None:
             return "None: no trial was measured."
+        if outcome.notes:
+            return " ".join(["None.", *outcome.notes])
         low, high = outcome.range
         return f"None: difficulty ran from {low:.4g} to {high:.4g} and never met {aim}."
     told = [
@@ -104,10 +106,11 @@ def _trials(run: Run) -> pd.DataFrame:
 
 def _contour_text(num_trials: int, found: list[Outcome]) -> str:
     draws = _or(_draws(found).values())
-    return (
+    placed = (
         f"{num_trials} trials, each over {draws} kernel draw{'s' * (draws != '1')}, were placed "
         f"where they tell most about the line {_or(outcome.aim for outcome in found)}."
     )
+    return " ".join([placed, *(note for outcome in found for note in outcome.notes)])
 
 
 def _of(row: Mapping[Any, Any], metric: str, n: int | None = None) -> Summary:
