@@ -11,6 +11,10 @@ from lrray.config import Problem, Settings
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
+NOT_DECAYED = ("A_log",)
+"""Two-dimensional parameters that are no matrices: the logarithms of Mamba's decay rates, one per
+channel and state, which its authors exempt (Gu and Dao 2023)."""
+
 
 class TrainConfig(Settings):
     """Settings of one training run; the same result for every number of workers."""
@@ -39,7 +43,7 @@ class TrainConfig(Settings):
     decay_share: Annotated[float, Field(gt=0, le=1)] = 0.2
     """Share of all steps in which ``wsd`` falls."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """AdamW's decay of matrices; vectors (norms, biases) are not decayed."""
+    """AdamW's decay of matrices; vectors (norms, biases) and Mamba's ``A_log`` are not decayed."""
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
         0.9,
         0.999,

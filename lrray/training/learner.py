@@ -5,7 +5,6 @@ Axis letters: B sequence, T token, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from lrray.training.config import TrainConfig
+from lrray.training.config import NOT_DECAYED, TrainConfig
 from lrray.training.distributed import Workers
 from lrray.training.parallel import own_part, read_into, replicate, shard, whole
 from lrray.training.precision import use_bf16
@@ -42,7 +41,7 @@ class Learner:
         self._is_sharded = workers.world_size > 1 and config.parallel == "fsdp"
         self._parallel = self._spread()
         self._optimizer = torch.optim.AdamW(
-            _decayed_and_not(self.model.parameters(), config.weight_decay),
+            _decayed_and_not(self.model, config.weight_decay),
             betas=config.betas,
             fused=True,  # one kernel for all parameters, also on the CPU
         )
@@ -145,11 +144,15 @@ def _state_like(parameter: Tensor, saved: SavedTensors, name: str) -> Tensor:
     return value
 
 
-def _decayed_and_not(parameters: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
-    """Optimizer groups: matrices, which decay, and vectors, which do not."""
-    every = list(parameters)
+def _decayed_and_not(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Optimizer groups: matrices, which decay, and what does not."""
+    decayed: list[Tensor] = []
+    rest: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        is_matrix = parameter.ndim > 1 and name.rpartition(".")[2] not in NOT_DECAYED
+        (decayed if is_matrix else rest).append(parameter)
     groups = [
-        {"params": [p for p in every if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in every if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": rest, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]

@@ -383,3 +383,13 @@ def test_infinite_data_need_no_files_and_a_missing_gpu_is_one_line(study: Path) 
     ended = run(study.parent, study, "resources.gpu=64", "train.device=cuda")
     assert ended.returncode == 2
     assert "a cell needs 1 x 1 CPU and 64 GPU" in ended.stderr
+
+
+def test_cells_of_mamba_alone_are_others_since_its_rates_do_not_decay(study: Path) -> None:
+    def settings(*overrides: str) -> dict[str, Any]:
+        return checked(study, *overrides)[0].study.cell_settings()
+
+    assert "not_decayed" not in settings()
+    mamba = "model={type: mamba, hidden_size: 8, num_hidden_layers: 1}"
+    assert settings(mamba)["not_decayed"] == ["A_log"]
+    assert "not_decayed" not in settings(mamba, "train.weight_decay=0")

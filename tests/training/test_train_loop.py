@@ -23,6 +23,23 @@ def test_every_shipped_type_trains(gssm, make_model, make_config, type_):
     assert math.isfinite(result.evaluation.excess_bits)
 
 
+@pytest.mark.parametrize("type_", SHIPPED_TYPES)
+def test_matrices_decay_but_no_vectors_and_no_rates_of_mamba(gssm, make_model, make_config, type_):
+    def parameters(weight_decay=None):
+        model = make_model(type=type_, hidden_size=8, num_hidden_layers=2)
+        if weight_decay is not None:
+            config = make_config(steps=1, learning_rate=0.01, weight_decay=weight_decay)
+            train(model, gssm, config)
+        return {name: value.detach() for name, value in model.named_parameters()}
+
+    first, kept, decayed = parameters(), parameters(0.0), parameters(0.5)
+    for name, value in first.items():
+        is_decayed = value.ndim > 1 and not name.endswith("A_log") and bool(value.any())
+        assert torch.equal(kept[name], decayed[name]) != is_decayed, name
+    rates = [value for name, value in first.items() if name.endswith("A_log")]
+    assert [value.ndim for value in rates] == {"mamba": [2, 2], "mamba2": [1, 1]}.get(type_, [])
+
+
 def test_reports_come_at_their_steps_with_their_numbers(gssm, make_model, make_config):
     reports = []
     config = make_config(steps=7, log_every=3, eval_every=5, warmup_steps=4, learning_rate=0.01)

@@ -33,7 +33,7 @@ from lrray.references import is_reference, user_modules
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
-from lrray.training.config import TrainConfig
+from lrray.training.config import NOT_DECAYED, TrainConfig
 from lrray.training.stopping import Stopped
 
 
@@ -106,7 +106,10 @@ class Study(CellStudy):
     def cell_settings(self) -> dict[str, Any]:
         """The graph with its alphas instead of the pairs file, and everything else."""
         graph, draw = self.chosen()
+        # Up to 0.2.0 this parameter was decayed: cells of Mamba alone gave other numbers.
+        changed = self.model.type == "mamba" and self.train.weight_decay > 0
         return {
+            **({"not_decayed": list(NOT_DECAYED)} if changed else {}),
             "graph": graph.to_dict(),
             "graph_seed": self.graph_seed if self.graph_seed is not None else draw,
             "model": self.model.model_dump(mode="json", exclude_none=True),
