@@ -10,7 +10,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lrray.errors import LrrayError
+
 _STALE_S = 3600
+
+_NAME_BYTES = 255
+"""Longest name of one file or folder on the usual file systems."""
+_PATH_BYTES = 4096 - 320
+"""Longest folder in which files still have room for names of their own."""
+
+
+def working_folder() -> Path:
+    """The folder that the command was given in.
+
+    Raises:
+        LrrayError: it has been removed.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise LrrayError(
+            "the working folder", "is no longer there", fix="cd into one that is"
+        ) from None
+
+
+def check_path(what: str, path: Path) -> None:
+    """Refuses a folder that programs beside Python cannot be told, or that files have no room in.
+
+    Raises:
+        LrrayError: its name is not UTF-8, or it is too long.
+    """
+    path = working_folder() / path
+    try:
+        length = len(str(path).encode())
+    except UnicodeEncodeError:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        raise LrrayError(
+            what, "must have a name in UTF-8, which Ray needs", got=shown, fix="rename it"
+        ) from None
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    if length > _PATH_BYTES or longest > _NAME_BYTES:
+        most = f"at most {_NAME_BYTES} bytes a name and {_PATH_BYTES} in all"
+        raise LrrayError(what, f"is too long: {most}", got=str(path), fix="choose a shorter path")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from lrray.errors import LrrayError
+from lrray.files import working_folder
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -109,6 +110,7 @@ def _show_list(console: Console) -> None:
 def run_app(app: Any) -> None:
     """Runs a typer app; an :class:`LrrayError` becomes its line on stderr and exit code 2."""
     try:
+        working_folder()
         app()
     except LrrayError as error:
         Console(stderr=True, highlight=False).print(str(error), markup=False, soft_wrap=True)

@@ -6,13 +6,17 @@ import logging
 import os
 import signal
 import socket
+import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
 from lrray.execution.process_group import Workers
+from lrray.execution.ray_files import private_folder, private_token
+from lrray.files import check_path, working_folder
 from lrray.studies.schema import Resources
 
 WAIT_S = 5.0
@@ -70,8 +74,10 @@ def start_ray(address: str) -> str:
         URL of Ray's dashboard, empty where there is none.
 
     Raises:
-        LrrayError: no cluster answers at the address.
+        LrrayError: no cluster answers at the address, or Ray cannot start here.
     """
+    check_path("the working folder", working_folder())
+    check_path("Python", Path(sys.executable))
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
     warnings.filterwarnings("ignore", module=r"ray\..*")
     import ray
@@ -80,29 +86,46 @@ def start_ray(address: str) -> str:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         context = _connected(ray, address)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise LrrayError(
-            f"--address {address}", f"no Ray cluster answers: {str(error).splitlines()[0]}",
-            fix="start one with 'ray up cluster.yaml', or leave --address out",
-        ) from None  # fmt: skip
+    except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+        raise _did_not_start(address, error) from None
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the driver with a stack trace
     url = context.dashboard_url
     return f"http://{url}" if url else ""
 
 
+def _did_not_start(address: str, error: Exception) -> LrrayError:
+    said = next(iter(str(error).splitlines()), type(error).__name__)
+    if address == "local":
+        return LrrayError(
+            "--address local", f"Ray does not start on this machine: {said}",
+            fix="see docs/reliability.md; RAY_TMPDIR names another folder for its files",
+        )  # fmt: skip
+    return LrrayError(
+        f"--address {address}", f"no Ray cluster answers: {said}",
+        fix="start one with 'ray up cluster.yaml', or leave --address out",
+    )  # fmt: skip
+
+
 def _connected(ray: Any, address: str) -> Any:
     """Ray gives its own processes 30 s to start, too little on a machine with much else to do."""
+    own: dict[str, Any] = {}
+    if address == "local" and not ray.is_initialized():
+        folder = private_folder()
+        private_token(folder.parent)
+        own = {"_temp_dir": str(folder)}
     for _ in range(START_TRIES):
         try:
-            return ray.init(
-                address=address,  # "local" starts a new one even where a cluster runs here
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                # Workers import the driver's modules also where lrray is not installed in Python's
-                # own folders, e.g. a source tree on PYTHONPATH.
-                runtime_env=None,
-                ignore_reinit_error=True,
-            )
+            with _on_loopback(ray) if own else nullcontext():
+                return ray.init(
+                    address=address,  # "local" starts a new one even where a cluster runs here
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    # Workers import the driver's modules also where lrray is not installed in
+                    # Python's own folders, e.g. a source tree on PYTHONPATH.
+                    runtime_env=None,
+                    ignore_reinit_error=True,
+                    **own,
+                )
         except Exception as error:
             if "timed out during startup" not in str(error):
                 raise
@@ -110,6 +133,22 @@ def _connected(ray: Any, address: str) -> Any:
         f"--address {address}", f"Ray did not start within 30 s, {START_TRIES} times over",
         fix="this machine has too much else to do; try again later",
     )  # fmt: skip
+
+
+@contextmanager
+def _on_loopback(ray: Any) -> Iterator[None]:
+    """Within it, a new Ray takes 127.0.0.1 for its node's address, and all it opens is bound there.
+
+    So it does by itself on Windows and macOS; ``_node_ip_address`` of ``ray.init`` replaces
+    127.0.0.1 by an address that others reach.
+    """
+    constants = ray._private.ray_constants
+    before = constants.ENABLE_RAY_CLUSTER
+    constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
 
 
 def _silence(ray: Any) -> None:

@@ -21,6 +21,7 @@ from lrray.errors import LrrayError, is_full_disk
 from lrray.execution.cluster import check_address, num_slots, start_ray
 from lrray.execution.schedulers import make_scheduler
 from lrray.execution.tune import run_cells
+from lrray.files import check_path
 from lrray.reports.report import is_cheap, write_report
 from lrray.results.find import has_work
 from lrray.results.folder import RunFolder
@@ -73,6 +74,7 @@ def run_study(study: LoadedStudy, options: Options, console: Console) -> Run:
 
     check_address(options.address)
     read_code_anew()
+    check_path("--out", options.out)
     storage = study.first.storage
     store = None if storage is None else open_store(storage, say)
     command = resume_command(study, options)
