@@ -89,6 +89,12 @@ _SCALARS = (
 class _Loader(yaml.SafeLoader):
     """Safe YAML 1.2 without duplicate keys."""
 
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _refuse_aliases_that_explode(node)
+        return node
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
@@ -115,6 +121,51 @@ class _Loader(yaml.SafeLoader):
     def construct_integer(self, node: yaml.ScalarNode) -> int:
         text = self.construct_scalar(node)
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+_FEW_VALUES = 100_000
+"""Values that a file may always hold once its aliases are expanded."""
+_MOST_EXPANSION = 10
+"""Beyond that, how many times more than it holds without them."""
+
+
+def _refuse_aliases_that_explode(root: yaml.Node) -> None:
+    """Counts the values that a reader of the data would meet, each node once: O(nodes).
+
+    Raises:
+        yaml.constructor.ConstructorError: an alias refers to itself, or there are too many.
+    """
+    sizes: dict[int, int] = {}
+    entered: set[int] = set()
+    counted: list[yaml.Node] = []
+    stack = [(root, False)]
+    while stack:
+        node, inside_counted = stack.pop()
+        key, inner = id(node), _inner(node)
+        if inside_counted:
+            entered.discard(key)
+            sizes[key] = 1 + sum(sizes[id(part)] for part in inner)
+            counted.append(node)
+        elif key in entered:
+            raise yaml.constructor.ConstructorError(
+                None, None, "an alias refers to itself", node.start_mark
+            )
+        elif key not in sizes:
+            entered.add(key)
+            stack.append((node, True))
+            stack.extend((part, False) for part in inner)
+    most = max(_FEW_VALUES, _MOST_EXPANSION * len(counted))
+    if sizes[id(root)] > most:
+        first = next(node for node in counted if sizes[id(node)] > most)
+        raise yaml.constructor.ConstructorError(
+            None, None, f"its aliases expand to more than {most} values", first.start_mark
+        )
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 class _Dumper(yaml.SafeDumper):
