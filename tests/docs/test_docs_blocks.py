@@ -16,6 +16,7 @@ from typer.main import get_command
 from lrray.cli.app import app
 from lrray.config import dump_yaml, load_yaml, parse_yaml
 from lrray.errors import LrrayError
+from lrray.studies.kind import _added, load_kind
 from lrray.studies.load import list_studies, load_study
 from lrray.twohop.facts import load_facts
 from tests.docs.blocks import ROOT, Block, blocks, inline_commands, pages
@@ -34,7 +35,11 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     before = set(sys.modules)
+    for remembered in (load_kind, _added):  # a page may hold a package that adds a kind
+        remembered.cache_clear()
     yield tmp_path
+    for remembered in (load_kind, _added):
+        remembered.cache_clear()
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
             del sys.modules[name]

@@ -23,6 +23,7 @@ FILES = {block.marks["file"]: block.text for block in blocks(PAGE) if "file" in 
 def folder(tmp_path: Path) -> Path:
     """A working folder with all files of the page."""
     for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
@@ -56,6 +57,8 @@ def code_lines(text: str) -> int:
         ("gru_lm:GRULM", "gru_lm.py"),
         ("adaptive:order_1", "adaptive.py"),
         ("near_the_best:NearTheBest", "near_the_best.py"),
+        ("kind: exact_entropy", "exact_entropy.py"),
+        ('report="exact_entropy_report', "exact_entropy_report.py"),
     ],
 )
 def test_the_page_counts_the_lines_of_its_examples(reference: str, file: str) -> None:
@@ -127,3 +130,34 @@ def test_a_sampler_from_outside_searches_studies_of_other_kinds(
     trials = [record for record in RunFolder(path).cells() if parameters[0] in record.axes]
     trials.sort(key=lambda record: record.finished_at)
     assert len({tuple(record.axes[name] for name in parameters) for record in trials[:10]}) == 10
+
+
+@pytest.mark.slow
+def test_a_kind_from_outside_has_grid_resume_and_a_report_with_its_own_section(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(folder))  # as if the package were installed
+    table = cells(folder, "entropy_of_length.yaml")
+    assert list(table["state"]) == ["done"] * 12
+    assert table["entropy_bits"].between(0, 2).all()
+    (report,) = folder.glob("results/entropy_of_length/*/report.html")
+    assert "From the shortest sequences to the longest it changes by" in report.read_text()
+    again = run(folder, "entropy_of_length.yaml", "--plan")
+    assert re.search(r"done already +12\b", again.stdout), again.stdout
+
+
+def test_a_kind_that_cannot_be_loaded_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    package = folder / "exact_entropy.py"
+    good = package.read_text()
+    for content, line in (
+        ("import nowhere\n" + good, "cannot be loaded: ModuleNotFoundError: No module named 'nowh"),
+        (good + "\nKIND = 5\n", "must name a lrray.studies.kind.Kind, but got 5"),
+    ):
+        package.write_text(content)
+        ended = run(folder, "entropy_of_length.yaml", "--plan")
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(f"entry point lrray.kinds: exact_entropy: {line}")
+        assert ended.stderr.count("\n") == 1
