@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,11 @@ from lrray.periodic import Rhythm
 from lrray.results import lock
 from lrray.results.folder import RunFolder
 from lrray.results.lock import FolderLock
-from lrray.storage import folder as stored
+from lrray.storage import cells
 from lrray.storage.folder import StoredFolder
 from lrray.storage.objects import Store
-
-
-def comes_true(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
+from lrray.studies.cell import Cell
+from tests.waiting import comes_true
 
 
 @pytest.mark.parametrize("error", [OSError("no answer"), StorageError("s3://x", "no answer")])
@@ -60,15 +54,20 @@ def test_a_lock_that_could_not_be_renewed_once_is_renewed_again(
 def test_a_checkpoint_that_could_not_be_copied_is_copied_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored, "PUSH_S", 0.05)
+    monkeypatch.setattr(cells, "PUSH_S", 0.05)
     run = RunFolder(tmp_path / "study" / "run").path
     (run / "cells").mkdir(parents=True)
     folder = StoredFolder(run, Store(str(tmp_path / "storage")).below("study/run"))
-    with folder.lasting("cell"):
-        mark = run / "checkpoints" / "cell.json"
+    cell = Cell("function", {}, {}, "c0de")
+
+    def run_cell(cell: Cell, commit: cells.Commit) -> None:
+        mark = run / "checkpoints" / f"{cell.id}.json"
         mark.mkdir(parents=True)  # cannot be written
-        (run / "checkpoints" / "cell").mkdir()
-        (run / "checkpoints" / "cell" / "step").write_text("1")
-        assert comes_true(lambda: "checkpoints/cell.json" in folder.store.listing())
+        (run / "checkpoints" / cell.id).mkdir()
+        (run / "checkpoints" / cell.id / "step").write_text("1")
+        commit()
+        assert comes_true(lambda: f"checkpoints/{cell.id}.json" in folder.store.listing())
         mark.rmdir()
         assert comes_true(mark.is_file)
+
+    cells.checkpointed(run_cell, folder)(cell)

@@ -1,18 +1,37 @@
-"""How often a cell may fail and has failed, kept in a file that outlives its workers."""
+"""Trying a cell again: how often it may fail and has, in a file that outlives its workers."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import time
+import traceback
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from lrray.errors import LrrayError, is_full_disk
+from lrray.errors import LrrayError, is_full_disk, is_outage
 from lrray.files import files_below
 from lrray.results.folder import RunFolder
-from lrray.studies.cell import digest
+from lrray.studies.cell import Cell, digest
+
+
+class WorkerLost(Exception):
+    """A worker of a cell died: no fault of the cell's own, as far as one can know."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended for good."""
+
+    seconds: float
+    """Work on it, over all attempts."""
+    result: Mapping[str, Any] | None = None
+    """None: it failed."""
+    reason: str = ""
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,9 +81,8 @@ class Attempts:
     def noted(cls, folder: RunFolder, cell_id: str, driver: str) -> Attempts:
         """The notes as they are: the attempt may go on."""
         try:
-            noted = json.loads((folder.path / "attempts" / f"{cell_id}.json").read_text())
-            return cls(folder, cell_id, **noted)
-        except (OSError, ValueError, TypeError):
+            return cls(folder, cell_id, **json.loads(folder.read(_file(cell_id)) or b"null"))
+        except (ValueError, TypeError):
             return cls(folder, cell_id, driver)
 
     def begin(self) -> None:
@@ -130,8 +148,52 @@ class Attempts:
     def write(self) -> None:
         """Keeps the notes for the next worker."""
         content = {field.name: getattr(self, field.name) for field in fields(self)[2:]}
-        self.folder.write_text(f"attempts/{self.cell_id}.json", json.dumps(content))
+        self.folder.write_text(_file(self.cell_id), json.dumps(content))
 
-    def forget(self) -> None:
-        """Drops the notes of a cell whose outcome is kept."""
-        self.folder.remove(f"attempts/{self.cell_id}.json")
+
+def forget(folder: RunFolder, cell_id: str) -> None:
+    """Drops the notes of a cell whose outcome is kept."""
+    folder.remove(_file(cell_id))
+
+
+def _file(cell_id: str) -> str:
+    return f"attempts/{cell_id}.json"
+
+
+def retried(
+    run: Callable[[Cell], Mapping[str, Any]], folder: RunFolder, limits: Limits
+) -> Callable[[Cell], Outcome]:
+    """Tries a cell that raises again, as often as the limits allow.
+
+    The note of a begun attempt outlives a killed worker, so that the next worker knows how often
+    this cell took one down.
+    """
+
+    def run_retried(cell: Cell) -> Outcome:
+        attempts = Attempts.read(folder, cell.id, limits.driver)
+        while True:
+            attempts.begin()
+            if attempts.deaths > limits.max_deaths:
+                reason = attempts.last_reason
+                told = f"{reason} ({attempts.deaths} times)"
+                return Outcome(attempts.spent_s(), reason=told, traceback=f"{reason}\n")
+            try:
+                result = run(cell)
+                return Outcome(attempts.spent_s(), result)
+            except KeyboardInterrupt:
+                attempts.stopped()
+                raise
+            except WorkerLost:  # and it may have noted why
+                attempts = Attempts.read(folder, cell.id, limits.driver)
+            except Exception as error:
+                if is_outage(error):  # another worker will find its checkpoint
+                    attempts.disturbed(error)
+                    raise
+                attempts.failed()
+                if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
+                    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                    return Outcome(
+                        attempts.seconds, reason=reason, traceback=traceback.format_exc()
+                    )
+
+    return run_retried

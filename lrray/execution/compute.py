@@ -26,6 +26,7 @@ def call(
     silent: bool = False,
     tell: Callable[[Any], None] | None = None,
     should_stop: Callable[[], bool] = never,
+    commit: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Calls the kind's function; over a list of seeds it averages.
 
@@ -39,6 +40,7 @@ def call(
         silent: log nothing: this is not the first rank.
         tell: hears every logged point as well.
         should_stop: whether the cell is to end early.
+        commit: hears that the cell's checkpoint folder is whole.
 
     Raises:
         Stopped: it did, and left a checkpoint.
@@ -57,6 +59,7 @@ def call(
         data=folder.path.parent / "data",
         log=log,
         should_stop=should_stop,
+        commit=commit,
     )
     seeds = cell.settings.get("seed")
     try:
@@ -81,6 +84,7 @@ def _run_seed(cell: Cell, seed: int, context: CellContext, keep: bool) -> dict[s
     finite = all(math.isfinite(numbers[name]) for name in numbers if not name.endswith("_se"))
     if keep and finite:
         write_whole(context.checkpoint / _RESULT, json.dumps(numbers))
+        context.commit()
     return numbers
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from lrray.errors import is_outage
-from lrray.execution.attempts import Attempts, Limits
+from lrray.execution.attempts import Limits, WorkerLost
 from lrray.execution.compute import call
 from lrray.execution.stopping import StopFlag, never
-from lrray.execution.watchdog import Watchdog
+from lrray.execution.watchdog import limited
 from lrray.results.folder import RunFolder
+from lrray.storage.cells import Commit, checkpointed, shared_by_ranks
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
 from lrray.training.stopping import Stopped
@@ -39,10 +39,6 @@ class Workers:
     def strategy(self) -> str:
         """GPU workers of a cell stay on one node, where their links are fast."""
         return "STRICT_PACK" if self.gpu else "PACK"
-
-
-class WorkerLost(Exception):
-    """A worker of a cell died: no fault of the cell's own, as far as one can know."""
 
 
 def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Workers) -> Any:
@@ -112,21 +108,22 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
     first = ray.train.get_context().get_world_rank() == 0
     cell, folder = Cell(**config["cell"]), open_folder(config["folder"])
     limits = Limits(**config["limits"])
-    folder.prepare(cell.id, alone=False)
-    barrier()  # what the first rank writes from here on is nothing to begin with
-    outcome: dict[str, Any] = {"stopped": False}
     # The first rank alone writes checkpoints and curves, and asks for all whether to stop.
     should_stop = StopFlag(cell, folder, limits.driver) if first else never
-    attempts = Attempts.noted(folder, cell.id, limits.driver)
-    # Of the time that passes, the trial takes care.
-    watchdog = Watchdog(replace(limits, time_limit_s=None), attempts)
-    try:
-        with watchdog, folder.lasting(cell.id) if first else nullcontext():
-            outcome["result"] = call(
-                cell, folder, config["study"], silent=not first, should_stop=should_stop
-            )
-    except Stopped:  # on all ranks, at the same step
-        outcome["stopped"] = True
-    barrier()  # the last checkpoint is copied
-    folder.clear(cell.id)
+
+    def run_cell(cell: Cell, commit: Commit = lambda: None) -> dict[str, Any]:
+        study = config["study"]
+        return call(
+            cell, folder, study, silent=not first, should_stop=should_stop, commit=commit
+        )  # fmt: skip
+
+    outcome: dict[str, Any] = {"stopped": False}
+    run = checkpointed(run_cell, folder) if first else run_cell
+    with shared_by_ranks(folder, cell.id):
+        barrier()  # what the first rank writes from here on is nothing to begin with
+        try:  # of the time that passes, the trial takes care
+            outcome["result"] = limited(run, folder, replace(limits, time_limit_s=None))(cell)
+        except Stopped:  # on all ranks, at the same step
+            outcome["stopped"] = True
+        barrier()  # the last checkpoint is copied
     return outcome if first else None

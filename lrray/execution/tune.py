@@ -133,8 +133,7 @@ def _wait_for_checkpoints(
         return
     progress.phase("stopping: running cells write their checkpoints")
     end = time.monotonic() + GRACE_S
-    hurried = folder.hurried()
     with suppress(OSError, LrrayError):  # a full disk or a lost storage: they end without
-        hurried.ask_to_stop(driver)
-        while any(hurried.is_running(cell.id) for cell in stopping) and time.monotonic() < end:
+        folder.ask_to_stop(driver)
+        while any(folder.is_running(cell.id) for cell in stopping) and time.monotonic() < end:
             time.sleep(0.1)

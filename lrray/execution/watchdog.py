@@ -6,31 +6,49 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from lrray.execution.attempts import Attempts, Limits
+from lrray.results.folder import RunFolder
+from lrray.studies.cell import Cell
 
 WATCH_S = 0.5
 """How often the watchdog looks at the time and the memory of a running cell."""
 
 
-class Watchdog:
-    """Ends the worker when its cell passes a limit: a hung cell cannot be stopped from within."""
+_Result = TypeVar("_Result")
+
+
+def limited(
+    run: Callable[[Cell], _Result], folder: RunFolder, limits: Limits
+) -> Callable[[Cell], _Result]:
+    """Ends the process when a cell passes a limit: a hung cell cannot be stopped from within."""
+
+    def run_limited(cell: Cell) -> _Result:
+        if limits.time_limit_s is None and limits.memory_gb is None:
+            return run(cell)
+        with _Watchdog(limits, Attempts.noted(folder, cell.id, limits.driver)):
+            return run(cell)
+
+    return run_limited
+
+
+class _Watchdog:
+    """The thread that looks at a running cell."""
 
     def __init__(self, limits: Limits, attempts: Attempts) -> None:
         self.limits, self.attempts = limits, attempts
         self._done = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> None:
-        if self.limits.time_limit_s is not None or self.limits.memory_gb is not None:
-            self._thread = threading.Thread(target=self._watch, daemon=True)
-            self._thread.start()
+        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _watch(self) -> None:
         began = time.monotonic()

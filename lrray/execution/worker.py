@@ -1,21 +1,31 @@
-"""What runs inside a Tune trial: cells in turn, each durable before the next begins."""
+"""What runs inside a Tune trial: cells in turn, each durable before the next begins.
+
+A cell runs through wraps, each around the next::
+
+    handed_over(tracked(durable(retried(limited(usable(checkpointed(run_cell)))))))
+
+``checkpointed`` copies its curves and checkpoints to the storage, if there is one; ``usable``
+refuses a result that is not finite; ``limited`` ends one try that takes too long or too much;
+``retried`` tries again and says how it ended; ``durable`` keeps that; ``tracked`` tells W&B and
+TensorBoard; ``handed_over`` begins with what an earlier try left in the storage.
+"""
 
 from __future__ import annotations
 
 import math
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from lrray.errors import LrrayError, is_full_disk, is_outage, no_room
-from lrray.execution.attempts import Attempts, Limits
+from lrray.errors import is_full_disk, no_room
+from lrray.execution.attempts import Limits, Outcome, forget, retried
 from lrray.execution.compute import call
-from lrray.execution.process_group import WorkerLost, Workers, run_on_workers
+from lrray.execution.process_group import Workers, run_on_workers
 from lrray.execution.stopping import StopFlag
-from lrray.execution.watchdog import Watchdog
+from lrray.execution.watchdog import limited
 from lrray.results.folder import RunFolder
-from lrray.results.record import CellRecord
+from lrray.results.record import CellRecord, plain_data
+from lrray.storage.cells import Commit, checkpointed, fetch_curves, handed_over
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
 from lrray.tracking.follower import tracked
@@ -28,17 +38,14 @@ def trial(config: Mapping[str, Any]) -> None:
     from ray import tune
 
     sys.path[:0] = [path for path in config["path"] if path not in sys.path]
-    folder = open_folder(config["folder"])
-    limits, spread = Limits(**config["limits"]), Workers(**config["spread"])
+    folder, spread = open_folder(config["folder"]), Workers(**config["spread"])
     # A scheduler compares the curves of searched cells while they run.
     tell = tune.report if config["report"] else None
+    run = tracked(_kept(folder, Limits(**config["limits"]), spread, tell), folder)
+    run = handed_over(run, folder, computes_here=spread.workers == 1)
     for data in config["cells"]:
-        cell = Cell(**data)
         try:
-            folder.prepare(cell.id, computes_here=spread.workers == 1)
-            with tracked(cell, folder):
-                run_durably(cell, folder, limits, spread, tell)
-            folder.leave(cell.id)
+            run(Cell(**data))
         except KeyboardInterrupt:
             return  # the driver that asked for it is about to end
         except Exception as error:
@@ -50,72 +57,65 @@ def trial(config: Mapping[str, Any]) -> None:
 
 
 def run_durably(
-    cell: Cell,
-    folder: RunFolder,
-    limits: Limits,
-    spread: Workers = _ALONE,
-    tell: Callable[[Any], None] | None = None,
+    cell: Cell, folder: RunFolder, limits: Limits, tell: Callable[[Any], None] | None = None
 ) -> CellRecord:
-    """Runs a cell unless its result is there, keeps the outcome, and returns its record.
+    """Runs a cell in this process unless its result is there; returns its record.
 
-    A cell that raises is tried again and then recorded as failed. The note of a begun attempt
-    outlives a killed worker, so that the next worker knows how often this cell took one down.
+    Raises:
+        KeyboardInterrupt: it was stopped, or the user stops this process.
+        StorageError, DiskFullError, OSError: its outcome cannot be kept.
     """
-    record = folder.load_cell(cell.id)
-    if record is not None:
+    return _kept(folder, limits, _ALONE, tell)(cell)
+
+
+def _kept(
+    folder: RunFolder, limits: Limits, spread: Workers, tell: Callable[[Any], None] | None
+) -> Callable[[Cell], CellRecord]:
+    def run_cell(cell: Cell, commit: Commit) -> dict[str, Any]:
+        stop = StopFlag(cell, folder, limits.driver)
+        return call(cell, folder, folder.name, tell=tell, should_stop=stop, commit=commit)
+
+    def run_elsewhere(cell: Cell) -> dict[str, Any]:
+        result: dict[str, Any] = run_on_workers(cell, folder, limits, spread)
+        fetch_curves(folder, cell.id)
+        return result
+
+    run = run_elsewhere if spread.workers > 1 else checkpointed(run_cell, folder)
+    return durable(retried(limited(usable(run), folder, limits), folder, limits), folder)
+
+
+def durable(run: Callable[[Cell], Outcome], folder: RunFolder) -> Callable[[Cell], CellRecord]:
+    """Keeps how a cell ended; one whose record is there is not run again."""
+
+    def run_durable(cell: Cell) -> CellRecord:
+        (record,) = folder.load_cells([cell.id])
+        if record is not None:
+            return record
+        outcome = run(cell)
+        if outcome.result is None:
+            folder.save_failure(cell, outcome.reason, outcome.traceback, outcome.seconds)
+        else:
+            folder.save_cell(cell, dict(outcome.result), outcome.seconds)
+        forget(folder, cell.id)
+        record = folder.load_cell(cell.id)
+        assert record is not None
         return record
-    attempts = Attempts.read(folder, cell.id, limits.driver)
-    while True:
-        attempts.begin()
-        if attempts.deaths > limits.max_deaths:
-            reason, spent = attempts.last_reason, attempts.spent_s()
-            folder.save_failure(cell, f"{reason} ({attempts.deaths} times)", reason + "\n", spent)
-            break
-        try:
-            with Watchdog(limits, attempts):
-                result = _compute(cell, folder, limits, spread, tell)
-            folder.save_cell(cell, result, attempts.spent_s())
-            break
-        except KeyboardInterrupt:
-            attempts.stopped()
-            raise
-        except WorkerLost:  # and it may have noted why
-            folder.prepare(cell.id, computes_here=False)
-            attempts = Attempts.read(folder, cell.id, limits.driver)
-        except Exception as error:
-            if is_outage(error):  # another worker will find its checkpoint
-                attempts.disturbed(error)
-                raise
-            attempts.failed()
-            if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                folder.save_failure(cell, reason, traceback.format_exc(), attempts.seconds)
-                break
-    attempts.forget()
-    record = folder.load_cell(cell.id)
-    assert record is not None
-    return record
+
+    return run_durable
 
 
-def _compute(
-    cell: Cell,
-    folder: RunFolder,
-    limits: Limits,
-    spread: Workers,
-    tell: Callable[[Any], None] | None,
-) -> dict[str, Any]:
-    result: dict[str, Any]
-    if spread.workers > 1:
-        result = run_on_workers(cell, folder, limits, spread)
-        folder.regain(cell.id)
-    else:
-        should_stop = StopFlag(cell, folder, limits.driver)
-        with folder.lasting(cell.id):
-            result = call(cell, folder, folder.name, tell=tell, should_stop=should_stop)
-    for path, value in _numbers(result):
-        if not math.isfinite(value):
-            raise ValueError(f"the result's {path} is {value}: the computation diverged")
-    return result
+def usable(run: Callable[[Cell], dict[str, Any]]) -> Callable[[Cell], dict[str, Any]]:
+    """Refuses a result that diverged or that no file can hold."""
+
+    def run_usable(cell: Cell) -> dict[str, Any]:
+        result = run(cell)
+        for path, value in _numbers(result):
+            if not math.isfinite(value):
+                raise ValueError(f"the result's {path} is {value}: the computation diverged")
+        plain: dict[str, Any] = plain_data(result)
+        return plain
+
+    return run_usable
 
 
 def _numbers(data: Any, path: str = "") -> Iterable[tuple[str, float]]:

@@ -100,9 +100,14 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     if kept.exists():  # its worker was lost before the study had it
         result = json.loads(kept.read_bytes())
     else:
+
+        def keep(result: dict[str, Any]) -> None:
+            write_whole(kept, json.dumps(result))
+            context.commit()
+
         result = run_experiment(
             facts, config, seed, context.checkpoint, context.log, context.should_stop,
-            keep=lambda result: write_whole(kept, json.dumps(result)),
+            keep=keep, saved=context.commit,
         )  # fmt: skip
     if join_workers(config.finetune.device).is_first:
         _keep_texts(kept.with_name("samples.jsonl"), context)

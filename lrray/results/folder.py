@@ -28,7 +28,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,36 +81,12 @@ class RunFolder:
         """What a worker on another node opens the run with."""
         return {"path": str(self.path.resolve())}
 
-    # A run that lasts elsewhere (see :mod:`lrray.storage.folder`) exchanges files at these moments.
-
-    def prepare(self, cell_id: str, computes_here: bool = True, alone: bool = True) -> None:
-        """Called before a worker begins a cell, on each node that computes it or waits for it.
-
-        Args:
-            cell_id: the cell.
-            computes_here: rather than waiting for others that do.
-            alone: no other worker computes it as well.
-        """
-
-    def lasting(self, cell_id: str) -> AbstractContextManager[None]:
-        """Held while a cell computes, on the node where it does."""
-        return nullcontext()
-
-    def regain(self, cell_id: str) -> None:
-        """Called when other nodes have computed a cell, before its outcome is kept."""
-
-    def clear(self, cell_id: str) -> None:
-        """Called on the node that computed a cell, once all of it is kept."""
-
-    def leave(self, cell_id: str) -> None:
-        """Called when a worker is done with a cell and its tracking."""
-
-    def receive(self, cell_ids: Iterable[str]) -> None:
-        """Called before a driver reads the records of cells that ended elsewhere."""
-
-    def hurried(self) -> RunFolder:
-        """The same, for a driver that is about to end: it waits for no storage."""
-        return self
+    def read(self, name: str) -> bytes | None:
+        """One file's content, or None where there is none."""
+        try:
+            return (self.path / name).read_bytes()
+        except OSError:
+            return None
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes one file atomically and durably."""
@@ -147,9 +123,9 @@ class RunFolder:
     def is_running(self, cell_id: str) -> bool:
         """Whether a worker has begun a cell and not yet ended it, in whatever way."""
         try:
-            noted = json.loads((self.path / "attempts" / f"{cell_id}.json").read_bytes())
+            noted = json.loads(self.read(f"attempts/{cell_id}.json") or b"null")
             return bool(noted["running"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return False
 
     def append_metrics(self, cell_id: str, point: Mapping[str, float]) -> None:
@@ -189,6 +165,10 @@ class RunFolder:
         if record is None:
             self.quarantine(path)
         return record
+
+    def load_cells(self, cell_ids: Iterable[str]) -> list[CellRecord | None]:
+        """Records of cells that workers have ended, in their order."""
+        return [self.load_cell(cell_id) for cell_id in cell_ids]
 
     def cells(self) -> Iterator[CellRecord]:
         """Records of all finished cells that can be read, in the order of their ids."""

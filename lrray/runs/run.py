@@ -34,7 +34,7 @@ from lrray.runs.progress import Progress
 from lrray.search.program import Phase, Program, load_program
 from lrray.search.queue import CellSource, Steps
 from lrray.storage.objects import open_store
-from lrray.storage.sync import carried, in_storage
+from lrray.storage.sync import in_storage, synced
 from lrray.studies.code import read_code_anew
 from lrray.studies.load import LoadedStudy
 from lrray.studies.schema import StudyBase
@@ -84,10 +84,10 @@ def run_study(study: LoadedStudy, options: Options, console: Console) -> Run:
     with _interruptible(), chosen_folder(study, options.out, options.resume, store) as chosen:
         folder, resumed = in_storage(chosen[0], store), chosen[1]
         try:
-            with carried(folder, say) as bring:
+            with synced(folder, say) as fetch:
                 if resumed:
                     _say_what_changed(folder, study, say)
-                return _execute(study, options, folder, bring, console)
+                return _execute(study, options, folder, fetch, console)
         except KeyboardInterrupt:
             if resumed or has_work(folder.path):
                 say(f"\nStopped. Finished work is in {folder.path}")
@@ -127,7 +127,7 @@ def _execute(
     study: LoadedStudy,
     options: Options,
     folder: RunFolder,
-    bring: Callable[[], None],
+    fetch: Callable[[], None],
     console: Console,
 ) -> Run:
     def say(line: str) -> None:
@@ -155,7 +155,7 @@ def _execute(
             cells, folder, study.first.resources, progress, make_scheduler(study.first.search)
         )
         summary = write_summary(study.first, work, folder, time.time() - began)
-        bring()
+        fetch()
         report = _report(folder, progress)
     program.show(summary, console)
     if summary["failed"]:

@@ -93,10 +93,10 @@ class CellSource(Searcher):
 
     def _records(self, cells: list[Cell]) -> list[CellRecord | None]:
         try:
-            self.folder.receive(cell.id for cell in cells)
+            return self.folder.load_cells(cell.id for cell in cells)
         except StorageError as reason:
             self.broken = reason
-        return [self.folder.load_cell(cell.id) for cell in cells]
+            return [self.folder.load_cell(cell.id) for cell in cells]
 
     def _check_folder(self) -> None:
         """A worker could not keep a cell's outcome: finds out whether the folder is to blame."""

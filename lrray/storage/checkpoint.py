@@ -1,8 +1,9 @@
-"""A cell's checkpoint folder in the storage: whole as it was at one moment, or not at all.
+"""A cell's checkpoint folder in the storage: whole as it was when it was committed, or not at all.
 
-``checkpoints/<id>.json`` names the objects of the newest snapshot; they lie below
-``checkpoints/<id>/`` under names that are never used twice. So a reader sees one snapshot or the
-one before, whatever dies between.
+Who writes a checkpoint commits it: the files that are there then are linked aside, which takes no
+time, and copied later while the cell goes on. ``checkpoints/<id>.json`` names the objects of the
+newest checkpoint that was copied; they lie below ``checkpoints/<id>/`` under names that are never
+used twice. So a reader sees one checkpoint or the one before, whatever dies between.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +25,19 @@ from lrray.storage.objects import Store, file_in
 
 _TRIES = 5
 _Files = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Commit:
+    """A checkpoint that was committed and is not in the storage yet."""
+
+    folder: Path
+    """Links to its files."""
+    files: _Files
+    """Size and time of each, and its object once it is copied."""
+
+    def drop(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @dataclass
@@ -47,6 +62,8 @@ class Snapshot:
         self._mark = self.folder / "checkpoints" / f"{self.cell_id}.json"
         self._lock = self.folder / "checkpoints" / f".{self.cell_id}.lock"
         self._known = _files(_read(self._mark))
+        self._pending: _Commit | None = None
+        self._exchange = threading.Lock()  # a cell commits while a thread copies
 
     def pull(self, exactly: bool = False) -> bool:
         """Makes the folder what the storage holds; whether it held something else before.
@@ -55,6 +72,7 @@ class Snapshot:
         several nodes compute a cell, and must begin alike: ``exactly``.
         """
         with self._one_at_a_time():
+            self._sweep()
             for _ in range(_TRIES):
                 manifest = self.store.get(f"{self.name}.json")
                 if manifest == _read(self._mark) and not (exactly and self._changed_here()):
@@ -68,7 +86,8 @@ class Snapshot:
 
     def _changed_here(self) -> bool:
         listed = _listing(self.path)
-        return listed.keys() != self._known.keys() or bool(_differing(listed, self._known))
+        same = all(_is_same(facts, self._known.get(name)) for name, facts in listed.items())
+        return not same or listed.keys() != self._known.keys()
 
     def _take(self, manifest: bytes) -> bool:
         files = _files(manifest)
@@ -86,16 +105,66 @@ class Snapshot:
         self._known = files
         return True
 
+    def commit(self) -> None:
+        """Notes that the folder is whole now; of several commits only the newest is copied."""
+        aside = self.path.with_name(f".{self.cell_id}.{secrets.token_hex(4)}.commit")
+        files = _listing(self.path)
+        for name in files:
+            link = aside / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.link(self.path / name, link)
+        self._put_aside(_Commit(aside, files))
+
+    def is_one_file(self) -> bool:
+        """Whether all that is there is a single file, which is whole whenever it is read."""
+        return len(_listing(self.path)) == 1
+
+    def _put_aside(self, commit: _Commit, again: bool = False) -> None:
+        with self._exchange:
+            if again and self._pending is not None:  # a newer one came
+                commit.drop()
+                return
+            if self._pending is not None:
+                self._pending.drop()
+            self._pending = commit
+
     def push(self, first: Callable[[], None] = lambda: None) -> None:
-        """Copies what has changed here since the last exchange, then names it as the newest.
+        """Copies what was committed last, then names it as the newest.
 
         Args:
             first: what is to last before the checkpoint does; called after this was copied.
         """
-        files = self._copied()
-        first()
-        if files is None or files == self._known:
+        with self._exchange:
+            commit, self._pending = self._pending, None
+        if commit is None:
+            first()
             return
+        try:
+            whole = self._copy(commit)
+            first()
+            if whole and commit.files != self._known:
+                self._name(commit.files)
+        except BaseException:
+            self._put_aside(commit, again=True)
+            raise
+        commit.drop()
+
+    def _copy(self, commit: _Commit) -> bool:
+        """Copies files; whether none was changed in place since it was committed."""
+        for name, facts in commit.files.items():
+            if "object" in facts:  # before the storage went away
+                continue
+            if _is_same(facts, self._known.get(name)):
+                facts["object"] = self._known[name]["object"]
+                continue
+            target = f"{self.name}/{name}~{secrets.token_hex(4)}"
+            self.store.upload(target, commit.folder / name)
+            if _facts(commit.folder / name) != facts:
+                return False
+            facts["object"] = target
+        return True
+
+    def _name(self, files: _Files) -> None:
         manifest = json.dumps({"files": files}, indent=1).encode()
         self.store.put(f"{self.name}.json", manifest)
         write_whole(self._mark, manifest)
@@ -105,38 +174,16 @@ class Snapshot:
                 self.store.remove(facts["object"])
         self._known = files
 
-    def _copied(self) -> _Files | None:
-        """Objects that together hold the folder at one moment, or None where it never rests."""
-        files = dict(self._known)
-        for _ in range(_TRIES):
-            listed = _listing(self.path)
-            changed = _differing(listed, files)
-            for name in changed:
-                with suppress(FileNotFoundError):
-                    files[name] = self._copy(name)
-            if len(changed) == 1 and set(_listing(self.path)) == set(listed):
-                # A single file is whole whenever it is read: cells rename theirs into place.
-                return {name: files[name] for name in listed if name in files}
-            if _listing(self.path) == listed and not _differing(listed, files):
-                return {name: files[name] for name in listed}
-        return None
-
-    def _copy(self, name: str) -> dict[str, Any]:
-        """Copies one file; one that is replaced meanwhile is copied as it was."""
-        steady = self.path.with_name(f".{secrets.token_hex(4)}.partial")
-        os.link(self.path / name, steady)
-        try:
-            facts = _facts(steady)
-            target = f"{self.name}/{name}~{secrets.token_hex(4)}"
-            self.store.upload(target, steady)
-            return {"object": target, **facts}
-        finally:
-            steady.unlink()
-
     def clear(self) -> None:
         """Leaves nothing of an ended cell on this node."""
         self.forget()
+        self._sweep()
         self._lock.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Removes what killed workers had put aside."""
+        for path in self.path.parent.glob(f".{self.cell_id}.*.commit"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def forget(self) -> None:
         """Removes the copy on this node."""
@@ -184,10 +231,5 @@ def _facts(path: Path) -> dict[str, int]:
     return {"size": state.st_size, "mtime_ns": state.st_mtime_ns}
 
 
-def _differing(listed: Mapping[str, Mapping[str, int]], known: _Files) -> list[str]:
-    """Names of files that are not known as they are now."""
-
-    def same(name: str) -> bool:
-        return name in known and known[name].items() >= listed[name].items()
-
-    return [name for name in listed if not same(name)]
+def _is_same(facts: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    return known is not None and known.items() >= facts.items()

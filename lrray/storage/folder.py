@@ -1,33 +1,26 @@
 """A run's folder whose lasting copy is in a storage; the folder on this machine is for working.
 
-Names are the same in both: ``<storage>/<study>/<run>/cells/<id>.json``. Checkpoints are kept as
-:mod:`lrray.storage.checkpoint` says. Data in ``shared/`` stay on their node: they can be made
-again.
+It offers the same calls as :class:`~lrray.results.folder.RunFolder`. Names are the same in both:
+``<storage>/<study>/<run>/cells/<id>.json``. What a worker's cell leaves there is the matter of
+:mod:`lrray.storage.cells`. Data in ``shared/`` stay on their node: they can be made again.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lrray.errors import StorageError
-from lrray.files import write_whole
-from lrray.periodic import Rhythm
 from lrray.results.folder import STOP, RunFolder
-from lrray.storage.checkpoint import Snapshot
+from lrray.results.record import CellRecord
 from lrray.storage.objects import Store, file_in
 from lrray.studies.cell import digest
-
-PUSH_S = 5.0
-"""How often the checkpoint and the curves of a running cell are copied."""
 
 _AT_ONCE = ("study.yaml", "cells/", "failures/", "attempts/", STOP)
 """What is in the storage as soon as it is written. By its study.yaml a run is found there."""
@@ -49,9 +42,13 @@ class StoredFolder(RunFolder):
         """What a worker on another node opens the run with."""
         return {"storage": self.store.address, "run": self.name}
 
-    def hurried(self) -> StoredFolder:
+    def once(self) -> StoredFolder:
         """The same with a single try of each request."""
-        return replace(self, store=self.store.hurried())
+        return replace(self, store=self.store.once())
+
+    def read(self, name: str) -> bytes | None:
+        """What the storage has under a name; others may have written it."""
+        return self.store.get(name)
 
     def write_text(self, name: str, text: str) -> Path:
         """Writes one file here and, where others wait for it, in the storage."""
@@ -65,96 +62,30 @@ class StoredFolder(RunFolder):
         self.store.remove(name)
         super().remove(name)
 
-    def prepare(self, cell_id: str, computes_here: bool = True, alone: bool = True) -> None:
-        """Brings here what an earlier try of a cell left in the storage."""
-        if self.load_cell(cell_id) is None:
-            self._get(f"cells/{cell_id}.json")
-        else:  # computed here, but the storage was away
-            self.store.put(f"cells/{cell_id}.json", self.cell_path(cell_id).read_bytes())
-        if not self._get(f"attempts/{cell_id}.json"):
-            super().remove(f"attempts/{cell_id}.json")
-        changed = computes_here and Snapshot(self.store, self.path, cell_id).pull(not alone)
-        if changed or not (self.path / "metrics" / f"{cell_id}.jsonl").exists():
-            self.regain(cell_id)
+    def load_cells(self, cell_ids: Iterable[str]) -> list[CellRecord | None]:
+        """Records of cells that may have ended elsewhere, brought here where they are not."""
+        cell_ids = list(cell_ids)
+        self.fetch(f"cells/{i}.json" for i in cell_ids if not self.cell_path(i).exists())
+        return super().load_cells(cell_ids)
 
     def ask_to_stop(self, driver: str) -> None:
         """Asks a driver's running cells to end, unless the run is no longer this driver's."""
         if self.lost.is_set():
             raise StorageError(str(self.store), "another driver has taken it over")
-        super().ask_to_stop(driver)
+        RunFolder.ask_to_stop(self.once(), driver)
 
     def asked_to_stop(self, driver: str) -> bool:
         """Whether a driver's running cells are to end, as far as the storage can be asked."""
         try:
-            return self.store.hurried().get(STOP) == driver.encode()
+            return self.store.once().get(STOP) == driver.encode()
         except StorageError:
             return False
 
     def is_running(self, cell_id: str) -> bool:
         """Whether a worker anywhere has begun a cell and not yet ended it."""
-        name = f"attempts/{cell_id}.json"
-        if not self._get(name):
-            super().remove(name)
-        return super().is_running(cell_id)
+        return RunFolder.is_running(self.once(), cell_id)
 
-    def regain(self, cell_id: str) -> None:
-        """Brings here the curves that other nodes have drawn."""
-        self._get(f"metrics/{cell_id}.jsonl")
-
-    def _get(self, name: str) -> bool:
-        content = self.store.get(name)
-        if content is None:
-            return False
-        write_whole(self.path / name, content)
-        return True
-
-    @contextmanager
-    def lasting(self, cell_id: str) -> Iterator[None]:
-        """Within it, the cell's checkpoint and curves are copied now and then, and at the end.
-
-        Then the texts that it has generated are copied as well.
-        """
-        pusher = _Pusher(self, cell_id)
-        rhythm = Rhythm(pusher.push, PUSH_S)
-        rhythm.start()
-        try:
-            yield
-        except KeyboardInterrupt:  # stopped, with a checkpoint to keep
-            rhythm.stop()
-            pusher.push(last=True)
-            raise
-        finally:
-            rhythm.stop()
-        pusher.push(last=True)
-        self.send(str(path.relative_to(self.path)) for path in self._texts(cell_id))
-
-    def _texts(self, cell_id: str) -> list[Path]:
-        return list(self.path.glob(f"samples/{cell_id}*.jsonl"))
-
-    def leave(self, cell_id: str) -> None:
-        """Copies what tracking wrote for an ended cell, and frees the space it took here."""
-        tracked = [self.path / "tensorboard" / cell_id, *self.path.glob(f"wandb/*{cell_id}*")]
-        for folder in tracked:
-            for path in folder.rglob("*"):
-                if path.is_file() and not path.is_symlink():
-                    self.store.upload(str(path.relative_to(self.path)), path)
-            shutil.rmtree(folder, ignore_errors=True)
-        self.clear(cell_id)
-
-    def clear(self, cell_id: str) -> None:
-        """Frees the space that a cell took on this node."""
-        Snapshot(self.store, self.path, cell_id).clear()
-        for name in ("cells/{}.json", "metrics/{}.jsonl", "attempts/{}.json"):
-            super().remove(name.format(cell_id))
-        for path in self._texts(cell_id):
-            path.unlink()
-
-    def receive(self, cell_ids: Iterable[str]) -> None:
-        """Brings the records of ended cells here."""
-        missing = [i for i in cell_ids if not self.cell_path(i).exists()]
-        self._each(StoredFolder._get, [f"cells/{i}.json" for i in missing])
-
-    def send(self, names: Iterable[str]) -> None:
+    def push(self, names: Iterable[str]) -> None:
         """Copies files of this folder to the storage."""
         self._each(lambda folder, name: folder.store.upload(name, folder.path / name), names)
 
@@ -165,11 +96,11 @@ class StoredFolder(RunFolder):
 
     def _each(self, do: Callable[[StoredFolder, str], Any], names: Iterable[str]) -> None:
         """Tries all at once; patience is left to this thread, which Ctrl-C can reach."""
-        names, hurried = list(names), self.hurried()
+        names, once = list(names), self.once()
 
         def done(name: str) -> bool:
             try:
-                do(hurried, name)
+                do(once, name)
             except StorageError:
                 return False
             return True
@@ -182,33 +113,6 @@ class StoredFolder(RunFolder):
             failed = [name for name in names if not fine[name]]
         for name in failed:
             do(self, name)
-
-
-class _Pusher:
-    """Copies a running cell's curves and checkpoint where they have changed."""
-
-    def __init__(self, folder: StoredFolder, cell_id: str) -> None:
-        self._store, self._name = folder.store, f"metrics/{cell_id}.jsonl"
-        self._curves = folder.path / self._name
-        self._snapshot = Snapshot(folder.store, folder.path, cell_id)
-        self._pushed = 0
-
-    def push(self, last: bool = False) -> None:
-        """Curves go first: they are never behind the checkpoint that a cell continues from."""
-        try:
-            self._snapshot.push(self._push_curves)
-        except (StorageError, OSError):  # another time
-            if last:
-                raise
-
-    def _push_curves(self) -> None:
-        try:
-            content = self._curves.read_bytes()
-        except FileNotFoundError:
-            return
-        if len(content) != self._pushed:
-            self._store.put(self._name, content)
-            self._pushed = len(content)
 
 
 def open_folder(address: Mapping[str, str]) -> RunFolder:

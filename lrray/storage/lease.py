@@ -68,10 +68,10 @@ class StoreLock:
         tb: TracebackType | None,
     ) -> None:
         self._heartbeat.stop()
-        hurried = self._store.hurried()
+        once = self._store.once()
         with suppress(StorageError):  # left behind, the lock goes stale
-            if self._is_mine(hurried.get(self.name)):
-                hurried.remove(self.name)
+            if self._is_mine(once.get(self.name)):
+                once.remove(self.name)
 
     def _take(self, held: Version | None) -> None:
         self._refuse_living(None if held is None else held.content)

@@ -57,7 +57,7 @@ class Store:
         """The objects whose names begin with ``prefix/``."""
         return replace(self, prefix=f"{self.prefix}{prefix}/")
 
-    def hurried(self) -> Store:
+    def once(self) -> Store:
         """The same with a single try."""
         return replace(self, patience_s=0.0, say=lambda line: None)
 
@@ -213,8 +213,8 @@ def open_store(address: str, say: Callable[[str], None] = lambda line: None) -> 
         address = str(Path(address).resolve())
     store = Store(address, say=say)
     probe = f"probe-{secrets.token_hex(4)}"
-    store.hurried().put(probe, b"lrray")
-    store.hurried().remove(probe)
+    store.once().put(probe, b"lrray")
+    store.once().remove(probe)
     return store
 
 

@@ -53,7 +53,7 @@ def in_storage(folder: RunFolder, store: Store | None) -> RunFolder:
     return folder if store is None else StoredFolder(folder.path, store.below(folder.name))
 
 
-def carried(
+def synced(
     folder: RunFolder, say: Callable[[str], None]
 ) -> AbstractContextManager[Callable[[], None]]:
     """Within it, a stored run is this driver's, and its files come and go.
@@ -65,7 +65,7 @@ def carried(
         LrrayError: on entry, where another driver works on the run.
         StorageError: at the end, where files could not be sent.
     """
-    return _carried(folder, say) if isinstance(folder, StoredFolder) else nullcontext(_nothing)
+    return _synced(folder, say) if isinstance(folder, StoredFolder) else nullcontext(_nothing)
 
 
 def _nothing() -> None:
@@ -73,30 +73,30 @@ def _nothing() -> None:
 
 
 @contextmanager
-def _carried(folder: StoredFolder, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+def _synced(folder: StoredFolder, say: Callable[[str], None]) -> Iterator[Callable[[], None]]:
     def lost() -> None:
         folder.lost.set()
         say(f"another driver has taken {folder.store} over")
         _thread.interrupt_main()
 
     with StoreLock(folder.store, lost, say):
-        courier = Courier(folder)
-        courier.meet()
-        courier.rhythm.start()
+        sync = Sync(folder)
+        sync.merge()
+        sync.rhythm.start()
         try:
-            yield courier.bring
+            yield sync.fetch
         except BaseException:
-            courier.rhythm.stop()
+            sync.rhythm.stop()
             with suppress(StorageError, OSError):
-                courier.send(folder.hurried())
+                sync.push(folder.once())
             raise
-        courier.rhythm.stop()
-        courier.send()
-        courier.answered()  # it may have been back for less than a beat
+        sync.rhythm.stop()
+        sync.push()
+        sync.answered()  # it may have been back for less than a beat
         say(f"stored   {folder.store}")
 
 
-class Courier:
+class Sync:
     """Exchanges a driver's files with the storage, at a slow rhythm."""
 
     def __init__(self, folder: StoredFolder) -> None:
@@ -109,10 +109,10 @@ class Courier:
 
     def _exchange(self) -> None:
         # What could not be exchanged now will be another time: nobody is to wait for this thread.
-        hurried, store = self.folder.hurried(), self.folder.store
+        once, store = self.folder.once(), self.folder.store
         try:
-            self.bring(hurried)
-            self.send(hurried)
+            self.fetch(once)
+            self.push(once)
         except StorageError as error:
             if not self._away:
                 store.say(f"{store} does not answer ({error.rule}); trying again and again")
@@ -126,7 +126,7 @@ class Courier:
             self.folder.store.say(f"{self.folder.store} answers again")
         self._away = False
 
-    def meet(self) -> None:
+    def merge(self) -> None:
         """Makes this folder and the storage hold the same at the start.
 
         Where both know a cell, a record of its failure counts here only if the storage has it:
@@ -140,11 +140,11 @@ class Courier:
                     folder.cell_path(record.id).unlink()
         here = self._files(skip=_HERE)
         folder.fetch(name for name in listed if name not in here or _top(name) != _RECORDS)
-        folder.send(name for name in here if name not in listed)
+        folder.push(name for name in here if name not in listed)
         self._got = {name: f for name, f in listed.items() if _top(name) in _CURVES}
         self._sent = self._files(skip=(*_HERE, *_CURVES, _RECORDS))
 
-    def bring(self, folder: StoredFolder | None = None) -> None:
+    def fetch(self, folder: StoredFolder | None = None) -> None:
         """Copies here the curves and tracebacks that workers have written since the last time.
 
         Args:
@@ -158,7 +158,7 @@ class Courier:
                 folder.fetch(wanted)
                 self._got |= {name: listed[name] for name in wanted}
 
-    def send(self, folder: StoredFolder | None = None) -> None:
+    def push(self, folder: StoredFolder | None = None) -> None:
         """Copies to the storage what the driver has written or changed since the last time.
 
         A driver that lost its run sends nothing: another one writes there now.
@@ -168,7 +168,7 @@ class Courier:
         with self._one_at_a_time:
             own = self._files(skip=(*_HERE, *_CURVES, _RECORDS))
             changed = {name: facts for name, facts in own.items() if self._sent.get(name) != facts}
-            (folder or self.folder).send(changed)
+            (folder or self.folder).push(changed)
             self._sent |= changed
 
     def _files(self, skip: Iterable[str]) -> dict[str, tuple[int, int]]:

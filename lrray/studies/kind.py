@@ -46,6 +46,10 @@ class CellContext:
     :class:`lrray.training.stopping.Stopped`. Only kinds with ``stops`` are asked to. Of a cell's
     several workers the first one alone is told, and they must agree on the step, as
     :meth:`lrray.training.distributed.Workers.any` does."""
+    commit: Callable[[], None] = lambda: None
+    """Says that all files in ``checkpoint`` are whole now, and stand for the same moment: where
+    nodes share no disk, they are what the cell goes on with elsewhere. Of a cell's several workers
+    the first one alone commits."""
 
 
 def _nothing_to_check(studies: Sequence[Any], where: str, data_folder: Path) -> None:

@@ -15,15 +15,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from lrray.results.curves import CurveFile, Point
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import Cell
 from lrray.studies.schema import Tracking
 from lrray.tracking.sinks import Sink, TensorBoardSink, WandbSink
+
+_Result = TypeVar("_Result")
 
 SETTINGS_FILE, LOG_FILE = "tracking.json", "tracking.log"
 
@@ -68,19 +71,21 @@ def closing_lines(folder: RunFolder) -> list[str]:
     return lines
 
 
-@contextmanager
-def tracked(cell: Cell, folder: RunFolder) -> Iterator[None]:
-    """Follows a cell while the block runs it; does nothing where tracking is off or it is done."""
-    tracking = _announced(folder)
-    if tracking is None or folder.cell_path(cell.id).exists():
-        yield
-        return
-    follower = _Follower(cell, folder, tracking)
-    follower.start()
-    try:
-        yield
-    finally:
-        follower.finish()
+def tracked(run: Callable[[Cell], _Result], folder: RunFolder) -> Callable[[Cell], _Result]:
+    """Follows a cell while it runs; does nothing where tracking is off or the cell is done."""
+
+    def run_tracked(cell: Cell) -> _Result:
+        tracking = _announced(folder)
+        if tracking is None or folder.cell_path(cell.id).exists():
+            return run(cell)
+        follower = _Follower(cell, folder, tracking)
+        follower.start()
+        try:
+            return run(cell)
+        finally:
+            follower.finish()
+
+    return run_tracked
 
 
 def _announced(folder: RunFolder) -> _Announced | None:

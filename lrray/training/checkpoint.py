@@ -62,10 +62,19 @@ class CheckpointFolder:
         path: folder that holds them, seen by all workers.
         keep_last: how many of the newest are kept.
         workers: that write and read together.
+        saved: called by the first worker when a checkpoint is whole and those beyond ``keep_last``
+            are gone.
     """
 
-    def __init__(self, path: Path, keep_last: int, workers: Workers = ALONE) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keep_last: int,
+        workers: Workers = ALONE,
+        saved: Callable[[], None] = lambda: None,
+    ) -> None:
         self.path, self._keep_last, self._workers = path, keep_last, workers
+        self._saved = saved
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Writes a checkpoint durably, then removes the ones beyond ``keep_last``.
@@ -135,6 +144,7 @@ class CheckpointFolder:
         sync(self.path)
         for old in self._found()[: -self._keep_last]:
             shutil.rmtree(old)
+        self._saved()
 
     def load_newest(self) -> SavedCheckpoint | None:
         """The newest checkpoint that is sound; damaged ones are set aside as ``damaged_…``.

@@ -67,6 +67,7 @@ def train(
     cache_dir: Path | None = None,
     report: Report | None = None,
     should_stop: Callable[[], bool] | None = None,
+    saved: Callable[[], None] = lambda: None,
     progress: bool = False,
     tensorboard: bool = False,
 ) -> TrainResult:
@@ -86,6 +87,7 @@ def train(
             steps, evaluations each ``eval_every`` steps and at the end.
         should_stop: asked before every step, with several workers before every fourth; a yes from
             any worker stops all of them.
+        saved: called in the first worker after every checkpoint, when ``run_dir`` is whole.
         progress: whether to draw a bar on a terminal.
         tensorboard: whether to write event files to ``run_dir``.
 
@@ -102,7 +104,7 @@ def train(
     with stop_on_sigterm() as terminated:
         source = _open_source(gssm, config, dataset)
         folder = (
-            CheckpointFolder(run_dir / "checkpoints", config.keep_last, workers)
+            CheckpointFolder(run_dir / "checkpoints", config.keep_last, workers, saved)
             if run_dir is not None
             else None
         )

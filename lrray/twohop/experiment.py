@@ -38,6 +38,7 @@ def run_experiment(
     log: Log,
     should_stop: Callable[[], bool] = lambda: False,
     keep: Callable[[dict[str, Any]], object] = lambda result: None,
+    saved: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Fine-tunes and measures; goes on from what an earlier try left in ``folder``.
 
@@ -49,6 +50,7 @@ def run_experiment(
         log: hears every evaluation of the first worker, with ``step`` for the epoch.
         should_stop: asked before every epoch; a yes from any worker stops all.
         keep: called by the first worker with what is returned, before checkpoints are removed.
+        saved: called by the first worker when a checkpoint and all that it needs is in ``folder``.
 
     Returns:
         The last evaluation's numbers; from before training the gap and the second hops; chance
@@ -61,7 +63,7 @@ def run_experiment(
     workers = join_workers(config.finetune.device)
     build = BuildConfig(seed=seed, **config.data.model_dump())
     task = make_task(config.task, facts, build)
-    run = _Run(facts, build, task, config, workers, folder / f"seed_{seed}")
+    run = _Run(facts, build, task, config, workers, folder / f"seed_{seed}", saved)
     with stop_on_sigterm() as terminated:
         history = run.finetune(log, lambda: terminated() or should_stop())
     result = {**_final(history), **_chances(task.splits), "attributes": _attributes(task.splits)}
@@ -79,6 +81,7 @@ class _Run:
     config: ExperimentConfig
     workers: Workers
     folder: Path
+    saved: Callable[[], None]
     scratch: Path = field(init=False)
     """Weights that only a run that is not done yet needs."""
 
@@ -98,7 +101,7 @@ class _Run:
         return Finetuning(
             learner, rows, config, seed, self.workers,
             evaluate=lambda epoch, loss: self._evaluate(asked, epoch, loss, log),
-            replay=replay, folder=self.scratch, should_stop=should_stop,
+            replay=replay, folder=self.scratch, should_stop=should_stop, saved=self.saved,
         ).run()  # fmt: skip
 
     def _model(self) -> tuple[Any, ChatFormat, Replay | None]:
@@ -107,6 +110,8 @@ class _Run:
         task, config = self.task, self.config.tiny_world
         world = TinyWorld(self.facts, self.build, config, task.known, task.names)
         world.teach(self.scratch, self.workers)
+        if self.workers.is_first:
+            self.saved()
         count = self.config.finetune.replay_rows
         return world.model, world.chat, lambda step: world.replay(count, step)
 

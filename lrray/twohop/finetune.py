@@ -38,6 +38,7 @@ class Finetuning:
         replay: rows added to every step.
         folder: of checkpoints; none: nothing is kept.
         should_stop: asked before every epoch; a yes from any worker stops all.
+        saved: called in the first worker after every checkpoint.
     """
 
     learner: AnswerLearner
@@ -49,6 +50,7 @@ class Finetuning:
     replay: Replay | None = None
     folder: Path | None = None
     should_stop: Callable[[], bool] = lambda: False
+    saved: Callable[[], None] = lambda: None
 
     def run(self) -> History:
         """Trains from the newest checkpoint to the end.
@@ -57,7 +59,9 @@ class Finetuning:
             Stopped: ``should_stop`` said so; all is in the checkpoint.
             TrainingDiverged: the loss is not finite.
         """
-        self._checkpoints = self.folder and CheckpointFolder(self.folder, 1, self.workers)
+        self._checkpoints = self.folder and CheckpointFolder(
+            self.folder, 1, self.workers, self.saved
+        )
         epoch, history = self._resume()
         if epoch == 0:
             self._add(history, 0, float("nan"))

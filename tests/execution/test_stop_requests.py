@@ -26,7 +26,7 @@ from lrray.search.queue import FixedCells
 from lrray.storage import lease as store_lock
 from lrray.storage.folder import StoredFolder
 from lrray.storage.objects import Store
-from lrray.storage.sync import carried
+from lrray.storage.sync import synced
 from lrray.studies.cell import Cell
 
 CELL = Cell("train", {"seed": 0}, {"seed": 0}, "c0de")
@@ -96,7 +96,7 @@ def test_a_driver_that_lost_its_run_leaves_nothing_in_the_storage(
     lock = {"host": "elsewhere", "pid": 7, "started": "1", "token": "t", "beat": time.time()}
 
     def work_on() -> None:
-        with carried(folder, lambda line: None):
+        with synced(folder, lambda line: None):
             (folder.path / "summary.json").write_text("{}")
             folder.store.put("lock.json", json.dumps(lock).encode())
             for _ in range(600):

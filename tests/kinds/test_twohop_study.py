@@ -13,9 +13,10 @@ from lrray.kinds.twohop import Study
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE
 from lrray.results.run import Run
+from lrray.storage.cells import handed_over
 from lrray.storage.folder import StoredFolder
 from lrray.storage.objects import open_store
-from lrray.storage.sync import Courier
+from lrray.storage.sync import Sync
 from lrray.studies.cell import make_cell
 from lrray.studies.grid import expand
 from lrray.studies.kind import CellContext, load_kind
@@ -169,11 +170,10 @@ def test_generated_texts_come_home_from_a_storage(tmp_path):
     there, here = (StoredFolder(tmp_path / name / "study/run", store) for name in ("node", "home"))
     for folder in (there, here):
         folder.path.mkdir(parents=True)
-    there.prepare(cell.id)
-    assert run_durably(cell, there, Limits()).state == DONE
-    there.leave(cell.id)
+    run = handed_over(lambda cell: run_durably(cell, there, Limits()), there)
+    assert run(cell).state == DONE
     assert not list(there.path.rglob("*.jsonl"))
-    Courier(here).bring()
+    Sync(here).fetch()
     rows = SampleTable(here.path / "samples" / f"{cell.id}.jsonl").read()
     assert {row["split"] for row in rows} == {"first_hop", "nocot", "cot", "second_hop"}
 

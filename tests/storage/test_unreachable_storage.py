@@ -11,7 +11,7 @@ import pytest
 
 from lrray.errors import StorageError
 from lrray.execution.stopping import StopFlag
-from lrray.storage import sync as courier
+from lrray.storage import sync
 from lrray.storage.folder import StoredFolder
 from lrray.storage.objects import Store
 from lrray.studies.cell import Cell
@@ -44,9 +44,9 @@ def test_a_cell_asks_once_whether_to_stop_and_goes_on(folder: StoredFolder) -> N
 def test_a_driver_that_stops_asks_its_cells_once(folder: StoredFolder) -> None:
     said = waits(folder)
     with pytest.raises(StorageError):
-        folder.hurried().ask_to_stop("driver")
+        folder.ask_to_stop("driver")
     with pytest.raises(StorageError):
-        folder.hurried().is_running(CELL.id)
+        folder.is_running(CELL.id)
     assert said == []
 
 
@@ -54,10 +54,10 @@ def test_files_come_and_go_without_making_the_end_of_a_driver_wait(
     folder: StoredFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said once that the storage is away, and once that it is back."""
-    monkeypatch.setattr(courier, "RHYTHM_S", 0.05)
+    monkeypatch.setattr(sync, "RHYTHM_S", 0.05)
     said = waits(folder)
     (folder.path / "status.json").write_text("{}")
-    exchange = courier.Courier(folder)
+    exchange = sync.Sync(folder)
     exchange.rhythm.start()
     time.sleep(0.5)
     (line,) = said  # the store itself would tell how long it is patient

@@ -55,8 +55,8 @@ def cell(function: str = "descend", seed: int = 3) -> Cell:
 
 def run(which: Cell, folder: Path) -> dict[str, object]:
     """What a worker does with one cell."""
-    with tracked(which, RunFolder(folder)):
-        return run_durably(which, RunFolder(folder), Limits(max_failures=0))
+    here, limits = RunFolder(folder), Limits(max_failures=0)
+    return tracked(lambda cell: run_durably(cell, here, limits), here)(which)
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
         model, gssm, config, run_dir=context.checkpoint, dataset=dataset,
         cache_dir=context.shared / "bounds",
         report=lambda metrics: context.log(dict(numbers_in(metrics, "/"))),
-        should_stop=context.should_stop,
+        should_stop=context.should_stop, saved=context.commit,
     )  # fmt: skip
     if trained.evaluation is None:
         raise Stopped
