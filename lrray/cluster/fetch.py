@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from lrray.cluster.connection import RAY, Connection
 from lrray.cluster.jobs import ask, find_job, runs_of
 from lrray.cluster.remote import unpack
-from lrray.errors import LrrayError
+from lrray.errors import LrrayError, StorageError
+from lrray.storage.folder import StoredFolder
+from lrray.storage.objects import Store
+from lrray.storage.sync import run_files
+
+_PATIENCE_S = 30.0
+"""How long a storage may be away while somebody waits."""
 
 
 def fetch(connection: Connection, job_id: str | None, target: Path) -> Path:
     """Brings a job's run to ``target/STUDY/RUN``; what is there already is renewed.
 
-    With a cluster file by rsync over SSH, else packed through the job server, without checkpoints.
+    With a cluster file by rsync over SSH, else from the study's storage; where there is neither,
+    packed through the job server. Only rsync brings checkpoints.
 
     Args:
         connection: the way to the cluster.
@@ -23,6 +31,7 @@ def fetch(connection: Connection, job_id: str | None, target: Path) -> Path:
 
     Raises:
         LrrayError: there is no such job, it has written nothing yet, or the way broke.
+        StorageError: the storage cannot be read from here.
     """
     job = find_job(connection, job_id)
     name, out = str(job.submission_id), str((job.metadata or {})["out"])
@@ -34,11 +43,27 @@ def fetch(connection: Connection, job_id: str | None, target: Path) -> Path:
         )  # fmt: skip
     remote = PurePosixPath(run["folder"])
     local = target / remote.parent.name / remote.name
-    if connection.cluster is None:
-        unpack(ask(connection, "pack", name, out=out), target)
-    else:
+    if connection.cluster is not None:
         _rsync(connection.cluster, remote, local)
+    elif run["storage"] is not None:
+        from_storage(run["storage"], local)
+    else:
+        unpack(ask(connection, "pack", name, out=out), target)
     return local
+
+
+def from_storage(address: str, local: Path) -> None:
+    """Copies a run's files from the study's storage to ``STUDY/RUN`` here.
+
+    Raises:
+        StorageError: it cannot be read, or holds nothing of the run.
+    """
+    folder = StoredFolder(local, Store(address, patience_s=_PATIENCE_S))
+    folder = replace(folder, store=folder.store.below(folder.name))
+    names = run_files(folder.store)
+    if not names:
+        raise StorageError(str(folder.store), "holds nothing of this run")
+    folder.fetch(names)
 
 
 def _rsync(cluster: Path, remote: PurePosixPath, local: Path) -> None:

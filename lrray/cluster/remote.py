@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lrray.config import load_yaml
 from lrray.errors import LrrayError
 
 ANSWER = "lrray's answer:"
@@ -38,9 +39,19 @@ def runs(out: Path) -> dict[str, dict[str, Any]]:
             found[str(job)] = {
                 "folder": str(path.parent.resolve()),
                 "status": _read(path.with_name("status.json")),
+                "storage": _storage(path.with_name("study.yaml")),
                 "ended": path.with_name("summary.json").exists(),
             }
     return found
+
+
+def _storage(study: Path) -> str | None:
+    """Address of the bucket that a run's study names; a path is the nodes' own."""
+    try:
+        address = str(load_yaml(study).get("storage"))
+    except LrrayError:
+        return None
+    return address if "://" in address else None
 
 
 def pack(folder: Path) -> str:

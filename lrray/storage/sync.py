@@ -48,6 +48,11 @@ def _counts(run: Store) -> bool:
     return any(run.listing(name) for name in WORK) or run.get(StoreLock.name) is not None
 
 
+def run_files(store: Store) -> dict[str, Found]:
+    """What a run's storage has for readers."""
+    return {name: f for name, f in store.listing().items() if _top(name) not in _STAYS}
+
+
 def in_storage(folder: RunFolder, store: Store | None) -> RunFolder:
     """The run's folder with its place in the storage behind it, where there is a storage."""
     return folder if store is None else StoredFolder(folder.path, store.below(folder.name))
@@ -133,7 +138,7 @@ class Sync:
         another driver may have tried again.
         """
         folder = self.folder
-        listed = {n: f for n, f in folder.store.listing().items() if _top(n) not in _STAYS}
+        listed = run_files(folder.store)
         if "study.yaml" in listed:
             for record in folder.cells():
                 if record.state == FAILED:
