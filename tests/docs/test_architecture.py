@@ -21,3 +21,20 @@ def test_every_file_that_page_and_picture_name_is_there():
     assert len(named) > 8
     roots = ROOT / "lrray", ROOT
     assert [name for name in named if not any((root / name).exists() for root in roots)] == []
+
+
+def test_every_package_stands_in_the_picture():
+    there = {path.stem for path in (ROOT / "lrray").glob("[a-z]*") if path.name != "__pycache__"}
+    drawn = {name for row in architecture.layers() for name in row}
+    assert there - {"shipped"} == drawn
+
+
+def test_walks_of_the_page_are_those_of_the_picture_and_short_enough():
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    _, _, walks = page.partition("## Walks")
+    parts = walks.split("### ")[1:]
+    for part, (_, files), most in zip(
+        parts, architecture.WALKS.values(), (14, 7, 7, 5), strict=False
+    ):
+        assert re.findall(r"^\d+\. `([\w/]+\.py)`", part, re.MULTILINE) == files
+        assert len(files) <= most
