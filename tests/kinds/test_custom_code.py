@@ -35,6 +35,7 @@ from tests.studies.small_study import STUDY
 torch.set_num_threads(1)
 
 MODEL = """
+from layers import SCALE
 from torch import nn
 
 
@@ -48,7 +49,7 @@ class GRULM(nn.Module):
         self.head = nn.Linear(2 * hidden_size if both_ways else hidden_size, vocab_size)
 
     def forward(self, tokens):
-        return self.head(self.gru(self.embedding(tokens))[0])
+        return SCALE * self.head(self.gru(self.embedding(tokens))[0])
 
 
 class Wide(GRULM):
@@ -64,6 +65,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "gru_lm.py").write_text(MODEL)
+    (tmp_path / "layers.py").write_text("SCALE = 1.0\n")
     (tmp_path / "sizes.py").write_text(SIZES)
     (tmp_path / "pairs.yaml").write_text(dump_yaml(PAIRS))
     path = tmp_path / "own.yaml"
@@ -71,7 +73,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path.write_text(dump_yaml({**TINY, "model": model, "compressors": ["sizes:count", "zlib"]}))
     yield path
     read_code_anew()
-    for name in ("gru_lm", "sizes"):
+    for name in ("gru_lm", "layers", "sizes"):
         sys.modules.pop(name, None)
 
 
@@ -145,6 +147,7 @@ def test_a_model_of_ones_own_resumes_to_the_same_last_bit(study: Path, tmp_path:
     ("name", "old", "new", "same"),
     [
         ("gru_lm.py", "(tokens))[0])", "(tokens))[0] * 1.5)", False),
+        ("layers.py", "1.0", "1.5", False),
         ("sizes.py", "len(data)", "2 * len(data)", False),
         ("gru_lm.py", "\n\nclass Wide", "\n\n# One that is refused.\nclass Wide", True),
     ],
