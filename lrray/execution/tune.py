@@ -77,6 +77,8 @@ def run_cells(
     """
     from ray import tune
 
+    from lrray.execution.queue_adapter import QueueAdapter
+
     _keep_credentials()
     limits = Limits(
         max_failures=resources.max_failures,
@@ -103,7 +105,7 @@ def run_cells(
                 "path": [str(Path.cwd())],
             },
             tune_config=tune.TuneConfig(
-                search_alg=source,
+                search_alg=QueueAdapter(source),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 scheduler=scheduler,

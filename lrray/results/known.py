@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -42,7 +42,7 @@ class KnownCells:
         kept: codes whose results count whatever the code is now.
     """
 
-    records: Iterable[CellRecord] = ()
+    records: Sequence[CellRecord] = ()
     kept: frozenset[str] = frozenset()
     superseded: dict[str, CellRecord] = field(default_factory=dict, init=False)
     """Wanted cells without a result that counts, by id, and the newest result of other code."""
@@ -50,7 +50,7 @@ class KnownCells:
     @classmethod
     def of(cls, folder: RunFolder | None) -> KnownCells:
         """Those of a run; none without one."""
-        return cls([] if folder is None else folder.cells(), kept_codes(folder))
+        return cls([] if folder is None else list(folder.cells()), kept_codes(folder))
 
     @cached_property
     def _of_settings(self) -> dict[str, list[CellRecord]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from rich.console import Console
@@ -14,10 +15,10 @@ from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
 from lrray.results.tables import axes_of, cell_table
 from lrray.runs.plan import plan
 from lrray.runs.show import show
-from lrray.search.journal import ended_trials, open_arm, open_journal
+from lrray.search.memory import OpenSearch, Searches
 from lrray.search.objective import Objective, objective
 from lrray.search.program import Phase, Plan
-from lrray.search.queue import FixedCells, SearchArm, SearchedCells
+from lrray.search.queue import FixedCells, SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell, make_cell
 from lrray.studies.grid import GridPoint
@@ -43,35 +44,28 @@ class GridProgram:
             cells = FixedCells(self.folder, missing, self.slots)
             yield Phase("running cells", cells, numbers=live)
         else:
-            self.storage = open_journal(self.folder)
-            self.arms = [self._arm(point) for point in self.points]
+            opened = Searches(self.folder, self.known)
+            self.searches = [self._search(opened, point) for point in self.points]
             self.folder.note_outdated(self.wanted())
-            yield Phase("searching", SearchedCells(self.folder, self.arms), numbers=live)
+            yield Phase("searching", SearchedCells(self.folder, self.searches), numbers=live)
 
     def _cells(self) -> list[Cell]:
         return [self.known.adopt(make_cell(point.study, point.axes)) for point in self.points]
 
-    def _arm(self, point: GridPoint) -> SearchArm:
+    def _search(self, opened: Searches, point: GridPoint) -> OpenSearch:
         study: CellStudy = point.study
         search, space = study.search, study.search_space
         assert search is not None
         assert space is not None
         ranges, asked = space.to_optuna(), objective(study, point.axes)
-        name = point.label or "search"
         sampler = make_sampler(search, ranges, 0.0)
-        return open_arm(
-            self.folder, self.storage, name, search, sampler, ranges,
-            self.known.adopting(asked.cell), asked.score,
-        )  # fmt: skip
+        return opened.open(point.label or "search", search, ranges, asked, sampler)
 
     def wanted(self) -> list[str]:
         """Ids of the cells of this study as it stands; others in the folder are older ones."""
         if self.study.search is None:
             return [cell.id for cell in self._cells()]
-        ids = [
-            arm.cell(trial.params).id
-            for arm in self.arms for trial in ended_trials(self.storage, arm.name)
-        ]  # fmt: skip
+        ids = chain.from_iterable(search.cell_ids for search in self.searches)
         return list(dict.fromkeys(ids))  # a search may propose one place twice
 
     def results(self, records: Sequence[CellRecord]) -> dict[str, Any]:

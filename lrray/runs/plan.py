@@ -13,9 +13,10 @@ from lrray.gssm.checks import default_threads
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.results.record import DONE, CellRecord
-from lrray.search.journal import num_ended
+from lrray.search.memory import Searches
 from lrray.search.objective import objective
 from lrray.search.program import Plan, load_program
+from lrray.search.samplers import num_trials
 from lrray.studies.cell import Cell, make_cell
 from lrray.studies.code import read_code_anew
 from lrray.studies.grid import GridPoint
@@ -73,8 +74,7 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     """What a run would do, and how long, from measured cells of an earlier run if there are any."""
     study: CellStudy = points[0].study
     known = KnownCells.of(earlier)
-    records = [] if earlier is None else list(earlier.cells())
-    records = [record for record in records if record.state == DONE]
+    records = [record for record in known.records if record.state == DONE]
     rows: dict[str, Any] = {"grid points": len(points)}
     if study.search is None:
         cells = [known.adopt(make_cell(point.study, point.axes)) for point in points]
@@ -100,11 +100,16 @@ def _trials(
     points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells
 ) -> dict[str, int]:
     """Trials of the searches at all grid points, and how many of them have ended."""
-    asked = {point.label or "search": objective(point.study, point.axes) for point in points}
-    ended = num_ended(earlier, {n: known.adopting(one.cell) for n, one in asked.items()})
-    wanted = [point.study.search.num_trials for point in points]
-    done = sum(map(min, wanted, ended.values()))
-    return {"trials": sum(wanted), "done already": done}
+    searches = None if earlier is None else Searches(earlier, known)
+    in_all = done = 0
+    for point in points:
+        space, asked = point.study.search_space.to_optuna(), objective(point.study, point.axes)
+        wanted = num_trials(point.study.search, space)
+        in_all += wanted
+        if searches is not None:
+            ended = searches.recall(point.label or "search", space, asked.cell).ended
+            done += min(wanted, len(ended))
+    return {"trials": in_all, "done already": done}
 
 
 def _alike(records: list[CellRecord], cells: Sequence[Cell]) -> list[CellRecord]:

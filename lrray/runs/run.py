@@ -151,9 +151,7 @@ def _execute(
         known = KnownCells.of(folder)
         work = program(study.points, folder, slots, known)
         cells = Steps(folder, phase_sources(work.phases(), progress))
-        run_cells(
-            cells, folder, study.first.resources, progress, make_scheduler(study.first.search)
-        )
+        run_cells(cells, folder, study.first.resources, progress, make_scheduler(study.first))
         summary = write_summary(study.first, work, folder, time.time() - began)
         fetch()
         report = _report(folder, progress)

@@ -12,7 +12,17 @@ from lrray.studies.cell import Cell, make_cell
 from lrray.studies.schema import CellStudy, seed_list
 
 OBJECTIVE = "objective"
-"""Name of the number that Optuna searches minimise."""
+"""The number that a search minimises, where its study names none of the cells' numbers."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a cell's result is judged."""
+
+    value: float
+    """What Optuna minimises."""
+    numbers: Mapping[str, float]
+    """What is kept beside it, under the names that the cell gave them."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +30,12 @@ class Objective:
     """The cell that measures proposed parameters, and how its result is judged."""
 
     metric: str
-    """The number that matters, among those of ``score``."""
+    """The number that matters, among those of the score."""
     goal: Literal["minimize", "maximize"]
     cell: Callable[[Mapping[str, Any]], Cell]
     """Turns proposed parameters into the cell that measures them."""
-    score: Callable[[Mapping[str, Any]], dict[str, float]]
-    """Turns a cell's result into numbers: ``objective``, to be minimised, and those beside it."""
+    score: Callable[[Mapping[str, Any]], Score]
+    """Judges a cell's result."""
 
 
 def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Objective:
@@ -48,7 +58,7 @@ def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Object
         own = {**(axes or {}), **{path: parameters[path] for path in space.root}}
         return make_cell(resolved, own, seed_list(search.seeds))
 
-    def score(result: Mapping[str, Any]) -> dict[str, float]:
+    def score(result: Mapping[str, Any]) -> Score:
         numbers = {k: float(v) for k, v in result.items() if isinstance(v, int | float)}
         if search.metric not in numbers:
             raise LrrayError(
@@ -56,7 +66,7 @@ def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Object
                 fix=did_you_mean(search.metric, numbers),
             )  # fmt: skip
         sign = 1.0 if search.mode == "min" else -1.0
-        return {OBJECTIVE: sign * numbers[search.metric], **numbers}
+        return Score(sign * numbers[search.metric], numbers)
 
     goal: Literal["minimize", "maximize"] = "minimize" if search.mode == "min" else "maximize"
     return Objective(search.metric, goal, cell, score)

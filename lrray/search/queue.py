@@ -1,34 +1,31 @@
 """Where a run's cells come from: a list, Optuna searches that propose them, or steps of both.
 
-Tune asks a source for the next trial's configuration and tells it when a trial has ended. What a
-cell gave is read from its file, never from Tune, so a result counts only once it is durable.
+Whoever runs cells asks a source for those of the next trial and tells it when a trial has ended.
+What a cell gave is read from its file, so a result counts only once it is durable.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from ray.tune.search import Searcher
-from ray.tune.search.optuna import OptunaSearch
+from optuna.trial import Trial
 
-from lrray.errors import NO_ROOM, LrrayError, StorageError, told_no_room
+from lrray.errors import LrrayError, StorageError, told_no_room
 from lrray.results.folder import RunFolder
-from lrray.results.record import DONE, FAILED, CellRecord
+from lrray.results.record import FAILED, CellRecord
+from lrray.search.memory import OpenSearch
 from lrray.studies.cell import Cell
 
 BATCH_S = 1.0
 """Short cells share a trial up to about this much work: a trial itself costs about 0.07 s."""
 
 
-class CellSource(Searcher):
-    """Base of both sources: hands out cells, remembers which trial has which."""
+class CellSource:
+    """Base of all sources: hands out cells, remembers which trial has which."""
 
     def __init__(self, folder: RunFolder) -> None:
-        super().__init__(metric="cells_done", mode="max")
         self.folder = folder
         self.running: dict[str, list[Cell]] = {}
         self.num_done = self.num_failed = 0
@@ -56,26 +53,36 @@ class CellSource(Searcher):
     def ended(self, trial_id: str, records: list[CellRecord | None]) -> None:
         """Hears how a trial's cells ended; None for one that has no record."""
 
-    def suggest(self, trial_id: str) -> Any:
-        """Tune's question for the next trial."""
-        cells = [] if self.broken is not None else self.take(trial_id)
-        if cells is None:
-            return None
-        if not cells:
-            return Searcher.FINISHED
-        self.running[trial_id] = cells
-        self.changed()
-        return {"cells": [cell.to_dict() for cell in cells]}
+    def hand_out(self, trial_id: str) -> list[Cell] | None:
+        """As :meth:`take`, and keeps count; empty also once the source is broken."""
+        if self.broken is not None:
+            return []
+        try:
+            cells = self.take(trial_id)
+        except LrrayError as reason:  # e.g. a search proposes what the study does not allow
+            self.broken = reason
+            return []
+        except OSError as reason:  # a proposal could not be kept
+            self.broken = self._cannot_write(reason)
+            return []
+        if cells:
+            self.running[trial_id] = cells
+            self.changed()
+        return cells
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Tune's word that a trial has ended, well or not."""
+    def trial_ended(self, trial_id: str, lost: bool = False, no_room: str | None = None) -> None:
+        """Takes note that a trial has ended, well or not.
+
+        Args:
+            trial_id: the trial.
+            lost: it ended without a word of its own.
+            no_room: where and why its disk is full.
+        """
         cells = self.running.pop(trial_id, [])
         records = self._records(cells)
-        if result is not None and NO_ROOM in result:
-            self.broken = told_no_room(result[NO_ROOM])
-        elif self.has_scheduler and not error and records == [None]:
+        if no_room is not None:
+            self.broken = told_no_room(no_room)
+        elif self.has_scheduler and not lost and records == [None]:
             self.folder.save_stopped(cells[0])
             records = [self.folder.load_cell(cells[0].id)]
         for record in records:
@@ -83,7 +90,7 @@ class CellSource(Searcher):
                 self.num_done += 1
             else:
                 self.num_failed += 1
-        if error and None in records:
+        if lost and None in records:
             self._check_folder()
         try:
             self.ended(trial_id, records)
@@ -103,28 +110,13 @@ class CellSource(Searcher):
         try:
             self.folder.write_text("probe", "x" * 65536).unlink()
         except OSError as reason:
-            self.broken = LrrayError(
-                str(self.folder.path), f"cannot be written any longer: {reason.strerror}",
-                fix="make room, then run the same command with --resume",
-            )  # fmt: skip
+            self.broken = self._cannot_write(reason)
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Progress within a trial is no matter of the source."""
-
-    def set_search_properties(self, *_: Any, **__: Any) -> bool:
-        """The space is the source's own."""
-        return True
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing of Tune's is resumed: the folder is the memory."""
-        Path(checkpoint_path).touch()
-
-    def restore(self, checkpoint_path: str) -> None:
-        """See :meth:`save`."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its searcher for a resume that never happens (see :meth:`save`)."""
-        return {}
+    def _cannot_write(self, reason: OSError) -> LrrayError:
+        return LrrayError(
+            str(self.folder.path), f"cannot be written any longer: {reason.strerror}",
+            fix="make room, then run the same command with --resume",
+        )  # fmt: skip
 
 
 class FixedCells(CellSource):
@@ -155,52 +147,54 @@ class FixedCells(CellSource):
             self._seconds = 0.5 * self._seconds + 0.5 * sum(seconds) / len(seconds)
 
 
-@dataclass
-class SearchArm:
-    """One Optuna search among several that share a run."""
-
-    name: str
-    search: OptunaSearch
-    cell: Callable[[Mapping[str, Any]], Cell]
-    """Turns proposed parameters into the cell that measures them."""
-    score: Callable[[Mapping[str, Any]], dict[str, float]]
-    """Turns a cell's result into the numbers that the search sees, the objective among them."""
-    remaining: int
-    """Trials still to propose."""
+@dataclass(frozen=True)
+class _Proposed:
+    search: OpenSearch
+    trial: Trial
+    cell: Cell
 
 
 class SearchedCells(CellSource):
     """Cells proposed by Optuna, from several searches in turn."""
 
-    def __init__(self, folder: RunFolder, arms: Iterable[SearchArm]) -> None:
+    def __init__(self, folder: RunFolder, searches: Iterable[OpenSearch]) -> None:
         super().__init__(folder)
-        self.arms = list(arms)
-        self._arm_of: dict[str, SearchArm] = {}
+        self.searches = list(searches)
+        self._taken: dict[str, _Proposed] = {}
+        self._held: list[_Proposed] = []
 
     @property
     def num_left(self) -> int:
-        """Trials not yet proposed."""
-        return sum(arm.remaining for arm in self.arms)
+        """Trials not yet handed out."""
+        return sum(search.remaining for search in self.searches) + len(self._held)
 
-    def take(self, trial_id: str) -> list[Cell]:
-        """One proposal of the search that has most of its trials left."""
-        arm = max(self.arms, key=lambda arm: arm.remaining)
-        if arm.remaining <= 0:
-            return []
-        arm.remaining -= 1
-        self._arm_of[trial_id] = arm
-        parameters = arm.search.suggest(trial_id)
-        assert parameters is not None
-        return [arm.cell(parameters)]
+    def take(self, trial_id: str) -> list[Cell] | None:
+        """One proposal of the search that has most of its trials left.
+
+        One of a place that is being measured waits until that is done: two workers must not share
+        a checkpoint. Its search proposes nothing meanwhile.
+        """
+        taken = {proposed.cell.id for proposed in self._taken.values()}
+        proposed = next((held for held in self._held if held.cell.id not in taken), None)
+        if proposed is not None:
+            self._held.remove(proposed)
+        while proposed is None:
+            waiting = [held.search for held in self._held]
+            open_ = [s for s in self.searches if s.remaining and s not in waiting]
+            if not open_:
+                return None if waiting else []
+            search = max(open_, key=lambda search: search.remaining)
+            proposed = _Proposed(search, *search.ask())
+            if proposed.cell.id in taken:
+                self._held.append(proposed)
+                proposed = None
+        self._taken[trial_id] = proposed
+        return [proposed.cell]
 
     def ended(self, trial_id: str, records: list[CellRecord | None]) -> None:
         """Tells the proposing search what its proposal gave."""
-        record = records[0]
-        arm = self._arm_of.pop(trial_id)
-        done = record is not None and record.state == DONE
-        measured = arm.score(record.result) if done and record is not None else None
-        failed = record is None or record.state == FAILED
-        arm.search.on_trial_complete(trial_id, measured, error=failed)
+        proposed = self._taken.pop(trial_id)
+        proposed.search.tell(proposed.trial, records[0])
 
 
 class Steps(CellSource):

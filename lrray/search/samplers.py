@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class Joint(BaseSampler):
 
 
 class UnvisitedGrid(Joint):
-    """Visits the points of a grid in random order; starts over when all were visited."""
+    """Visits the points of a grid in random order, each once."""
 
     def __init__(self, space: Space, axes: Mapping[str, list[Any]], seed: int) -> None:
         self.space = space
@@ -121,11 +122,10 @@ class UnvisitedGrid(Joint):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Space
     ) -> dict[str, Any]:
-        """The next point of the grid."""
+        """The next point of the grid; :func:`num_trials` says how many there are."""
         others = _others(study, trial)
         visited = {tuple(map(other.params.get, self._names)) for other in others}
-        left = (point for point in self._points if tuple(point.values()) not in visited)
-        return next(left, self._points[0])
+        return next(point for point in self._points if tuple(point.values()) not in visited)
 
 
 class LevelSetSampler(Joint):
@@ -184,6 +184,13 @@ def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
+
+
+def num_trials(search: Search, space: Space) -> int:
+    """Trials that a search makes: a grid ends when it is exhausted."""
+    if search.sampler != "grid":
+        return search.num_trials
+    return min(search.num_trials, prod(map(len, grid_axes(space, search.num_trials).values())))
 
 
 def grid_axes(space: Mapping[str, BaseDistribution], num_trials: int) -> dict[str, list[Any]]:

@@ -222,6 +222,28 @@ class CellSearch(Search):
     """Stops bad trials early, judged by ``metric`` in their curves over ``step``."""
     max_step: Annotated[int, Field(ge=1)] = 100
     """Largest ``step`` of a curve, for the scheduler."""
+    grace_period: Annotated[int, Field(ge=1)] | None = None
+    """Steps that a scheduler gives every trial; None: 1 for ``asha``, a tenth of ``max_step`` for
+    ``median``."""
+    eta: Annotated[float, Field(gt=1)] = 4
+    """``asha`` lets one in so many trials go on at each of its rungs, which lie at
+    ``grace_period`` times powers of it."""
+
+    @model_validator(mode="after")
+    def _grace_ends_in_time(self) -> CellSearch:
+        if self.grace_period is not None and self.grace_period > self.max_step:
+            raise Problem(
+                f"must be at most max_step ({self.max_step})",
+                at="grace_period", got=self.grace_period, fix="lower it or raise max_step",
+            )  # fmt: skip
+        return self
+
+    @property
+    def grace_steps(self) -> int:
+        """``grace_period``, its default resolved."""
+        if self.grace_period is not None:
+            return self.grace_period
+        return max(1, self.max_step // 10) if self.scheduler == "median" else 1
 
 
 class CellStudy(StudyBase):

@@ -50,7 +50,8 @@ def evaluate(name: str, words: list[str]) -> dict[str, float]:
     record = _measure(cell, _limits(source.study), lambda point: run.log(dict(point)))
     numbers: dict[str, float] = {}
     if record.state == DONE:
-        numbers = {**source.objective.score(record.result), "seconds": record.seconds}
+        score = source.objective.score(record.result)
+        numbers = {**score.numbers, "seconds": record.seconds}
         run.log(numbers)
     run.finish(exit_code=0 if numbers else 1)
     if not numbers:

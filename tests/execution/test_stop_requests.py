@@ -15,9 +15,8 @@ from ray.train.v2._internal.exceptions import (
     UserExceptionWithTraceback,
     WorkerHealthCheckFailedError,
 )
-from ray.tune.search import Searcher
 
-from lrray.errors import StorageError, no_room
+from lrray.errors import NO_ROOM, StorageError, no_room
 from lrray.execution.process_group import WorkerLost, outer_reason
 from lrray.execution.stopping import StopFlag
 from lrray.results.folder import STOP, RunFolder
@@ -57,8 +56,8 @@ def test_a_cell_without_a_record_is_over_only_where_a_scheduler_stops_cells(
     folder = RunFolder.create(tmp_path, "study")
     source = FixedCells(folder, [CELL], slots=1)
     source.has_scheduler = has_scheduler
-    source.suggest("trial")
-    source.on_trial_complete("trial", {})
+    source.hand_out("trial")
+    source.trial_ended("trial")
     record = folder.load_cell(CELL.id)
     assert (record and record.state) == (STOPPED if has_scheduler else None)
 
@@ -67,11 +66,11 @@ def test_a_trial_without_room_ends_the_study_and_leaves_its_cell_to_be_run(tmp_p
     folder = RunFolder.create(tmp_path, "study")
     source = FixedCells(folder, [CELL, replace(CELL, settings={"seed": 1})], slots=1)
     source.has_scheduler = True
-    source.suggest("trial")
+    source.hand_out("trial")
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/results/x")
-    source.on_trial_complete("trial", {"cells_done": 0, **no_room(full)})
+    source.trial_ended("trial", no_room=no_room(full)[NO_ROOM])
     assert folder.load_cell(CELL.id) is None
-    assert source.suggest("another") == Searcher.FINISHED
+    assert source.hand_out("another") == []
     assert str(source.broken) == (
         f"{os.uname().nodename}: [Errno 28] No space left on device: '/results/x' "
         "(fix: make room, then run the same command with --resume)"

@@ -23,7 +23,7 @@ from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.runs.progress import Progress
 from lrray.runs.run import phase_sources
-from lrray.search.journal import open_journal
+from lrray.search.memory import Searches
 from lrray.search.queue import Steps
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint
@@ -47,9 +47,7 @@ def run_point(
 ) -> tuple[PointSearch, int]:
     """Runs a study's steps, or the first of them; returns it and how many cells were computed."""
     study = parse(DifficultyStudy, {**STUDY, **changes}, "study")
-    point = PointSearch(
-        GridPoint({}, study), folder, open_journal(folder), 2, KnownCells.of(folder)
-    )
+    point = PointSearch(GridPoint({}, study), folder, Searches(folder), 2, KnownCells.of(folder))
     computed = 0
 
     def compute(cell: Cell) -> None:
@@ -157,14 +155,14 @@ def test_a_terminal_shows_the_best_pairs_so_far_and_the_time_left(
     with Progress(console, folder) as progress:
         study = parse(DifficultyStudy, STUDY, "study")
         point = PointSearch(
-            GridPoint({}, study), folder, open_journal(folder), 2, KnownCells.of(folder)
+            GridPoint({}, study), folder, Searches(folder), 2, KnownCells.of(folder)
         )
         source = Steps(folder, phase_sources(point.phases(), progress))
         progress.begin(source)
         for trial in range(6):
-            config = source.suggest(f"{trial}")
-            run_durably(Cell(**config["cells"][0]), folder, Limits())
-            source.on_trial_complete(f"{trial}")
+            (cell,) = source.hand_out(f"{trial}") or ()
+            run_durably(cell, folder, Limits())
+            source.trial_ended(f"{trial}")
         shown = frame(console, "6/10")
     assert re.search(r"about \d+ s left", shown)
     rows = point.rows()

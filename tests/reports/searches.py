@@ -6,10 +6,10 @@ from typing import Any
 from lrray.config import dump_yaml
 from lrray.execution.attempts import Limits
 from lrray.execution.worker import run_durably
-from lrray.kinds.difficulty.cell import objective
+from lrray.kinds.difficulty.cell import objective_of
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.results.folder import RunFolder
-from lrray.search.journal import open_arm, open_journal
+from lrray.search.memory import Searches
 from lrray.search.queue import SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
@@ -30,27 +30,24 @@ def search(results: Path, sampler: str, seeds: list[int], num_trials: int) -> Ru
     points = expand(data, DifficultyStudy, str(path))
     resolved = points[0].study.model_dump(mode="json", exclude_none=True)
     folder.write_text("study.yaml", dump_yaml({**resolved, "grid": data["grid"]}))
-    storage = open_journal(folder)
+    searches = Searches(folder)
     for point in points:
         study = point.study
         space = study.search_space.to_optuna()
-        asked = objective(study)
+        asked = objective_of(study, study.seed_list, point.axes)
         proposer = make_sampler(study.search, space, study.target.value)
-        arm = open_arm(
-            folder, storage, f"{point.label} mean", study.search, proposer, space,
-            asked.cell, asked.score,
-        )  # fmt: skip
-        run_source(SearchedCells(folder, [arm]), folder)
+        one = searches.open(f"{point.label} mean", study.search, space, asked, proposer)
+        run_source(SearchedCells(folder, [one]), folder)
     return folder
 
 
 def run_source(source: SearchedCells, folder: RunFolder) -> None:
     """What Tune does with a source, one trial at a time."""
     number = 0
-    while isinstance(config := source.suggest(str(number)), dict):
-        for cell in config["cells"]:
-            run_durably(Cell(**cell), folder, Limits(max_failures=0))
-        source.on_trial_complete(str(number), {}, error=False)
+    while cells := source.hand_out(str(number)):
+        for cell in cells:
+            run_durably(cell, folder, Limits(max_failures=0))
+        source.trial_ended(str(number))
         number += 1
 
 

@@ -58,7 +58,7 @@ def test_a_long_cell_is_heard_of_between_two_ends(folder, monkeypatch):
     with Progress(console, folder) as progress:
         progress.phase("running cells", numbers=("loss",))
         progress.begin(source)
-        source.suggest("trial")
+        source.hand_out("trial")
         folder.append_metrics(CELLS[0].id, {"step": 7, "loss": 0.125})
         end = time.monotonic() + 60
         while "loss 0.125" not in console.file.getvalue():

@@ -12,9 +12,9 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
-from lrray.results.folder import RunFolder
-from lrray.search.journal import open_journal
 from tests.studies.small_study import command, environment, run, write
 
 pytestmark = pytest.mark.slow
@@ -110,7 +110,8 @@ def finish(place: Path, before: dict[str, tuple[int, int]]) -> None:
     assert done.stderr == ""
     assert "Traceback" not in done.stdout
     (folder,) = (place / "results" / "small").iterdir()
-    study = optuna.load_study(study_name="mean", storage=open_journal(RunFolder(folder)))
+    journal = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
+    study = optuna.load_study(study_name="mean", storage=journal)
     states = [trial.state.name for trial in study.trials]
     assert states == ["COMPLETE"] * NUM_TRIALS
     assert len({tuple(trial.params.values()) for trial in study.trials}) == NUM_TRIALS

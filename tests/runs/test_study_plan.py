@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
 from lrray.runs import plan as planning
 from lrray.runs.plan import plan
-from lrray.search.journal import JOURNAL, open_arm, open_journal
+from lrray.search.memory import Searches
 from lrray.search.objective import objective
 from lrray.search.queue import SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.grid import GridPoint, expand
 from lrray.studies.load import check_study
+from lrray.studies.space import Range
 
 BASE: dict[str, Any] = {
     "kind": "function",
@@ -44,13 +46,12 @@ def run(folder: RunFolder, point: GridPoint, num_trials: int, fails: bool = Fals
     """Runs the first trials of a point's search, four seconds each."""
     search, space = point.study.search, point.study.search_space.to_optuna()
     asked = objective(point.study, point.axes)
-    sampler, journal = make_sampler(search, space, 0.0), open_journal(folder)
-    arm = open_arm(
-        folder, journal, point.label, search, sampler, space, asked.cell, asked.score
-    )  # fmt: skip
-    source = SearchedCells(folder, [arm])
+    sampler = make_sampler(search, space, 0.0)
+    source = SearchedCells(
+        folder, [Searches(folder).open(point.label, search, space, asked, sampler)]
+    )
     for i in range(num_trials):
-        (cell,) = source.take(str(i))
+        (cell,) = source.take(str(i)) or ()
         if fails:
             folder.save_failure(cell, "ValueError: no", "…", 4.0)
         else:
@@ -95,13 +96,30 @@ def test_trials_from_before_a_parameter_was_added_are_planned_again(folder: RunF
     assert planned(points, folder)[:2] == (12, 0)
 
 
-def test_a_journal_that_cannot_be_read_is_left_to_the_run(folder: RunFolder) -> None:
+def test_a_plan_writes_nothing(folder: RunFolder) -> None:
+    """The run may be going on."""
     run(folder, searches()[0], 4)
-    journal = folder.path / JOURNAL
-    journal.write_bytes(b"\xff\xfe\n" + journal.read_bytes())
-    before = journal.read_bytes()
-    assert planned(searches(), folder)[:2] == (12, 0)
-    assert journal.read_bytes() == before
+
+    def files() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+    before = files()
+    assert planned(searches(), folder)[:2] == (12, 4)
+    shutil.rmtree(folder.path / "proposals")
+    assert planned(searches(), folder)[:2] == (12, 4)
+    assert files() == {path: before[path] for path in before if path.parent.name != "proposals"}
+
+
+def test_a_grid_that_is_exhausted_is_planned_to_end_then(folder: RunFolder) -> None:
+    points = searches(num_trials=9)
+    for point in points:
+        object.__setattr__(
+            point.study, "search", point.study.search.model_copy(update={"sampler": "grid"})
+        )
+        point.study.search_space.root["settings.x"] = Range(
+            distribution="choice", values=("a", "b", "c")
+        )
+    assert planned(points, folder)[:2] == (6, 0)
 
 
 @pytest.mark.parametrize(

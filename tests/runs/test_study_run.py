@@ -11,9 +11,10 @@ import optuna
 import pandas as pd
 import pytest
 import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from lrray.results.folder import RunFolder
-from lrray.search.journal import open_journal
 from tests.studies.small_study import STUDY, run, write
 
 pytestmark = pytest.mark.slow
@@ -126,7 +127,8 @@ def test_the_figure_is_a_picture(done) -> None:
 
 
 def test_the_search_can_be_read_by_optuna(done) -> None:
-    study = optuna.load_study(study_name="mean", storage=open_journal(RunFolder(done[1])))
+    journal = JournalStorage(JournalFileBackend(str(done[1] / "optuna.journal")))
+    study = optuna.load_study(study_name="mean", storage=journal)
     assert len(study.trials) == NUM_TRIALS
     assert all("difficulty" in trial.user_attrs for trial in study.trials)
 

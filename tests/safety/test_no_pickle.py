@@ -16,7 +16,7 @@ import torch
 import lrray
 from lrray.errors import LrrayError
 from lrray.gssm import GSSM
-from lrray.search.journal import open_journal
+from lrray.search.journal import JOURNAL, read_journal
 from lrray.training.checkpoint import load_checkpoint
 from lrray.training.heldout import make_heldout
 from tests.reports.runs import cell_of, new_run
@@ -85,8 +85,8 @@ def test_pickles_planted_as_a_cell_or_a_journal_do_not_run(tmp_path):
     cell = cell_of("gru", 4, 0)
     planted(mark, "pickle", folder.cell_path(cell.id))
     assert folder.load_cell(cell.id) is None
-    planted(mark, "pickle", folder.path / "optuna.journal")
-    open_journal(folder)
+    planted(mark, "pickle", folder.path / JOURNAL)
+    assert read_journal(folder.path / JOURNAL) == {}
     assert not mark.exists()
 
 

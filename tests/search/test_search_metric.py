@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray.tune.search import Searcher
 
 from lrray.config import parse
 from lrray.errors import LrrayError
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
-from lrray.search.journal import open_arm, open_journal
+from lrray.search.memory import Searches
 from lrray.search.objective import objective
 from lrray.search.queue import SearchedCells
 from lrray.search.samplers import make_sampler
-from lrray.studies.cell import Cell
 
 STUDY: dict[str, Any] = {
     "kind": "function", "question": "Which rate?", "hypothesis": "The least.",
@@ -31,9 +29,9 @@ def opened(folder: RunFolder, metric: str) -> SearchedCells:
     assert study.search is not None
     assert study.search_space is not None
     space, asked = study.search_space.to_optuna(), objective(study)
-    sampler, journal = make_sampler(study.search, space, 0.0), open_journal(folder)
-    search = (study.search, sampler, space, asked.cell, asked.score)
-    return SearchedCells(folder, [open_arm(folder, journal, "search", *search)])
+    sampler = make_sampler(study.search, space, 0.0)
+    search = Searches(folder).open("search", study.search, space, asked, sampler)
+    return SearchedCells(folder, [search])
 
 
 @pytest.mark.parametrize(
@@ -49,12 +47,12 @@ def test_it_is_said_which_numbers_there_are_and_mending_it_goes_on(
 ) -> None:
     folder = RunFolder.create(tmp_path, "study")
     source = opened(folder, metric)
-    (cell,) = source.suggest("one")["cells"]
-    folder.save_cell(Cell(**cell), dict(result), 1.0)
-    source.on_trial_complete("one", {})
+    (cell,) = source.hand_out("one") or ()
+    folder.save_cell(cell, dict(result), 1.0)
+    source.trial_ended("one")
     line = f"search.metric: must be a number that the cells return, {hint}"
     assert str(source.broken) == line
-    assert source.suggest("another") == Searcher.FINISHED
+    assert source.hand_out("another") == []
     with pytest.raises(LrrayError) as resumed:
         opened(folder, metric)
     assert str(resumed.value) == line

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ray.tune.search import Searcher
-
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
@@ -28,10 +26,10 @@ def drive(steps: Iterable[CellSource], compute: Callable[[Cell], object]) -> Non
     """Lets a source hand out all of its cells and computes each."""
     for step in steps:
         trial = 0
-        while (config := step.suggest(f"{trial}")) != Searcher.FINISHED:
-            for data in config["cells"]:
-                compute(Cell(**data))
-            step.on_trial_complete(f"{trial}")
+        while cells := step.hand_out(f"{trial}"):
+            for cell in cells:
+                compute(cell)
+            step.trial_ended(f"{trial}")
             trial += 1
 
 

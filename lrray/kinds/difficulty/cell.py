@@ -11,7 +11,7 @@ from lrray.difficulty.estimate import SampleSize, estimate
 from lrray.errors import LrrayError
 from lrray.gssm import GraphConfig
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
-from lrray.search.objective import OBJECTIVE, Objective
+from lrray.search.objective import OBJECTIVE, Objective, Score
 from lrray.studies.cell import Cell, result_code
 from lrray.studies.kind import CellContext
 
@@ -71,13 +71,15 @@ def objective_of(
         alphas = [parameters[key] for key in ALPHAS]
         return make_cell(study, alphas, seeds, study.size(), axes)
 
-    def score(result: Mapping[str, Any]) -> dict[str, float]:
+    def score(result: Mapping[str, Any]) -> Score:
+        distance = float(abs(result[metric] - target))
         numbers = {
             "difficulty": result[metric],
             "difficulty_se": result[f"{metric}_se"],
-            OBJECTIVE: abs(result[metric] - target),
+            OBJECTIVE: distance,
             **{k: v for k, v in result.items() if isinstance(v, int | float)},
         }
-        return {key: float(value) for key, value in numbers.items() if value is not None}
+        shown = {key: float(value) for key, value in numbers.items() if value is not None}
+        return Score(distance, shown)
 
     return Objective(OBJECTIVE, "minimize", cell, score)

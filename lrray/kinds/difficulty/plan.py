@@ -16,7 +16,7 @@ from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells, kept_codes
 from lrray.results.record import CellRecord
-from lrray.search.journal import num_ended
+from lrray.search.memory import Searches
 from lrray.search.program import Plan
 from lrray.studies.grid import GridPoint
 
@@ -27,10 +27,11 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     seconds = 0.0
     records = [] if earlier is None else list(earlier.cells())
     known = KnownCells(list(records), kept_codes(earlier))
+    searches = None if earlier is None else Searches(earlier, known)
     for point in points:
         study: DifficultyStudy = point.study
         own_trials = study.search.num_trials * len(study.searches)
-        own_done = _trials_done(point, earlier, known)
+        own_done = _trials_done(point, searches)
         seeds = len(next(iter(study.searches.values())))
         num_pairs = 2 + study.pairs.along
         if study.match == "mean":
@@ -46,14 +47,16 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     return Plan(rows, seconds, "one kernel draw, timed here", known.superseded_records)
 
 
-def _trials_done(point: GridPoint, earlier: RunFolder | None, known: KnownCells) -> int:
+def _trials_done(point: GridPoint, searches: Searches | None) -> int:
     study: DifficultyStudy = point.study
-    cells = {
-        f"{point.label} {name}".strip(): known.adopting(objective_of(study, seeds, point.axes).cell)
-        for name, seeds in study.searches.items()
-    }
-    ended = num_ended(earlier, cells)
-    return sum(min(study.search.num_trials, number) for number in ended.values())
+    if searches is None:
+        return 0
+    space, done = study.search_space.to_optuna(), 0
+    for name, seeds in study.searches.items():
+        cell = objective_of(study, seeds, point.axes).cell
+        ended = searches.recall(f"{point.label} {name}".strip(), space, cell).ended
+        done += min(study.search.num_trials, len(ended))
+    return done
 
 
 def _pair_draws_left(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial
 from rich.console import RenderableType
 from rich.table import Table
@@ -27,10 +26,10 @@ from lrray.kinds.difficulty.matching import (
 from lrray.kinds.difficulty.settings import ALPHAS
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
-from lrray.search.journal import ended_trials, finished_trials, open_arm
+from lrray.search.memory import OpenSearch, Searches
 from lrray.search.objective import OBJECTIVE
 from lrray.search.program import Phase
-from lrray.search.queue import CellSource, FixedCells, SearchArm, SearchedCells
+from lrray.search.queue import CellSource, FixedCells, SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint
@@ -46,7 +45,7 @@ class PointSearch:
     Args:
         point: its axes and its study.
         folder: the run's folder, shared with the other points.
-        storage: the journal of all searches.
+        searches: those of all points.
         slots: cells that fit on the cluster at once.
         known: adopts results of other code.
     """
@@ -55,7 +54,7 @@ class PointSearch:
         self,
         point: GridPoint,
         folder: RunFolder,
-        storage: JournalStorage,
+        searches: Searches,
         slots: int,
         known: KnownCells,
     ) -> None:
@@ -64,9 +63,9 @@ class PointSearch:
         self.pairs: list[Pair] = []
         self.surfaces: dict[str, Any] = {}
         self.notes: dict[str, str] = {}
-        self._arms: list[SearchArm] = []
+        self._open: dict[str, OpenSearch] = {}
         self._of_pairs: set[str] = set()
-        self._storage, self._slots, self._known = storage, slots, known
+        self._searches, self._slots, self._known = searches, slots, known
 
     def _name(self, search: str) -> str:
         """Name of a search among those of all points."""
@@ -76,8 +75,9 @@ class PointSearch:
         """The search, then the measurements of each search's pairs."""
         space = self.study.search_space.to_optuna()
         space = {name: space[name] for name in ALPHAS}
-        self._arms = [self._arm(name, seeds, space) for name, seeds in self.study.searches.items()]
-        searched = SearchedCells(self.folder, self._arms)
+        for name, seeds in self.study.searches.items():
+            self._open[name] = self._search(name, seeds, space)
+        searched = SearchedCells(self.folder, self._open.values())
         yield Phase(self._name("searching the contour"), searched, self._best_so_far)
         for name in self.study.searches:
             evidence = self._evidence(name)
@@ -113,16 +113,17 @@ class PointSearch:
                 requests = None
         self.pairs += pairs
 
-    def _arm(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> SearchArm:
+    def _search(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> OpenSearch:
         asked = objective_of(self.study, seeds, self.point.axes)
         sampler = make_sampler(self.study.search, space, self.study.target.value)
-        return open_arm(
-            self.folder, self._storage, self._name(name), self.study.search, sampler, space,
-            self._known.adopting(asked.cell), asked.score,
-        )  # fmt: skip
+        return self._searches.open(self._name(name), self.study.search, space, asked, sampler)
+
+    def _measured(self, name: str) -> list[FrozenTrial]:
+        """Measured trials of a search; none where the run was cut short before it."""
+        return self._open[name].measured() if name in self._open else []
 
     def _evidence(self, name: str) -> Evidence | None:
-        trials = finished_trials(self._storage, self._name(name))
+        trials = self._measured(name)
         if len(trials) < 3:
             return None
         values = np.array([trial.user_attrs["difficulty"] for trial in trials])
@@ -150,7 +151,7 @@ class PointSearch:
         close = [
             trial
             for name in self.study.searches
-            for trial in finished_trials(self._storage, self._name(name))
+            for trial in self._measured(name)
             if trial.value is not None and trial.value <= max(3 * target.tolerance, 0.02)
         ]
         if not close:
@@ -165,18 +166,13 @@ class PointSearch:
 
     def wanted(self) -> set[str]:
         """Ids of the cells of its trials and pairs; others in the folder are older ones."""
-        trials = {
-            arm.cell(trial.params).id
-            for arm in self._arms
-            for trial in ended_trials(self._storage, arm.name)
-        }
-        return trials | self._of_pairs
+        return self._of_pairs.union(*(search.cell_ids for search in self._open.values()))
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per trial, in the order proposed."""
         rows = []
         for name, seeds in self.study.searches.items():
-            for trial in finished_trials(self._storage, self._name(name)):
+            for trial in self._measured(name):
                 own = {} if self.study.match == "mean" else {"seed": seeds[0]}
                 numbers = {k: v for k, v in trial.user_attrs.items() if k != OBJECTIVE}
                 axes = {**self.point.axes, "search": self._name(name)}

@@ -16,7 +16,7 @@ from lrray.kinds.difficulty.show import show
 from lrray.results.folder import OUTDATED, RunFolder
 from lrray.results.known import KnownCells
 from lrray.results.record import CellRecord
-from lrray.search.journal import open_journal
+from lrray.search.memory import Searches
 from lrray.search.objective import Objective
 from lrray.search.program import Phase, Plan
 from lrray.studies.grid import GridPoint
@@ -29,8 +29,8 @@ class DifficultyProgram:
         self, points: Sequence[GridPoint], folder: RunFolder, slots: int, known: KnownCells
     ) -> None:
         self.folder = folder
-        storage = open_journal(folder)
-        self.points = [PointSearch(point, folder, storage, slots, known) for point in points]
+        searches = Searches(folder, known)
+        self.points = [PointSearch(point, folder, searches, slots, known) for point in points]
 
     def phases(self) -> Iterator[Phase]:
         """Of each point in turn, the search and the measurements of its pairs."""
