@@ -16,17 +16,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, TypeVar
 
 from lrray.config import parse, set_key
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.axes import axes_text
-from lrray.studies.schema import StudyBase
+from lrray.studies.schema import CellStudy, StudyBase
 
 Point = dict[str, Any]
 Study = TypeVar("Study", bound=StudyBase)
 
 _RESERVED = ("zip", "exclude")
+MOST_POINTS = 100_000
+"""Most points of a grid: more is a slip of the pen, and would take gigabytes to expand."""
+_TRIED_CELLS = 8
+"""Cells of a search that are built, of which one must be sound."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def expand(data: Mapping[str, Any], model: type[Study], where: str) -> list[Grid
     grid = data.get("grid")
     base = {key: value for key, value in data.items() if key != "grid"}
     if grid is None:
-        return [GridPoint({}, parse(model, base, where))]
+        return [GridPoint({}, _resolved(base, {}, model, where))]
     points = list(grid_points(grid, f"{where}: grid"))
     if not points:
         raise LrrayError(f"{where}: grid", "must keep at least one point", fix="exclude fewer")
@@ -67,7 +72,36 @@ def _resolved(base: Mapping[str, Any], point: Point, model: type[Study], where: 
     resolved = dict(base)
     for path, value in point.items():
         resolved = set_key(resolved, path, value, f"{where}: grid.{path}")
-    return parse(model, resolved, where)
+    study = parse(model, resolved, where)
+    if isinstance(study, CellStudy):
+        _try_search(study, where)
+    return study
+
+
+def _try_search(study: CellStudy, where: str) -> None:
+    """Builds some cells of a search, so that a name which is no setting's is told before any runs.
+
+    Raises:
+        LrrayError: none of them is a sound study; what is wrong with the first.
+    """
+    if study.search_space is None:
+        return
+    options = {name: range_.some_values() for name, range_ in study.search_space.root.items()}
+    data: dict[str, Any] = study.model_dump(mode="json", exclude_none=True)
+    first: LrrayError | None = None
+    for i in range(min(_TRIED_CELLS, max(map(len, options.values())))):
+        try:
+            cell = data
+            for name, values in options.items():
+                at = f"{where}: search_space.{name}"
+                cell = set_key(cell, name, values[i % len(values)], at)
+            parse(type(study), cell, f"{where}: search_space")
+        except LrrayError as error:
+            first = first or error
+        else:
+            return
+    assert first is not None
+    raise first
 
 
 def grid_points(grid: Any, where: str) -> Iterator[Point]:
@@ -92,6 +126,12 @@ def grid_points(grid: Any, where: str) -> Iterator[Point]:
             if name not in names:
                 fix = did_you_mean(name, names)
                 raise LrrayError(f"{where}.exclude[{i}]", f"{name!r} is not an axis", fix=fix)
+    number = prod(map(len, choices))
+    if number > MOST_POINTS:
+        raise LrrayError(
+            where, f"must have at most {MOST_POINTS} points", got=number,
+            fix="shorten an axis; a search with num_trials draws from many values",
+        )  # fmt: skip
     for combination in product(*choices):
         point = {name: value for part in combination for name, value in part.items()}
         if not any(all(point[name] == value for name, value in rule.items()) for rule in excluded):
@@ -106,14 +146,20 @@ def axis_values(values: Any, where: str) -> list[Any]:
     """
     if isinstance(values, Mapping):
         if not {"start", "stop"} <= set(values) <= {"start", "stop", "step"} or not all(
-            isinstance(value, int) for value in values.values()
+            type(value) is int for value in values.values()
         ):
             raise LrrayError(
                 where, "a range needs whole numbers", got=dict(values), fix="{start: 0, stop: 6}"
             )
         if values.get("step", 1) == 0:
             raise LrrayError(where, "a range's step must not be 0", fix="leave it out")
-        values = list(range(values["start"], values["stop"], values.get("step", 1)))
+        reach = range(values["start"], values["stop"], values.get("step", 1))
+        if len(reach) > MOST_POINTS:
+            raise LrrayError(
+                where, f"a range must have at most {MOST_POINTS} values", got=len(reach),
+                fix="raise its step",
+            )  # fmt: skip
+        values = list(reach)
     if not isinstance(values, list) or not values:
         raise LrrayError(where, "must be a list or a range of values", got=values, fix="[0, 1, 2]")
     if _has_repeats(values):

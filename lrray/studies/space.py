@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from optuna.distributions import (
@@ -10,11 +11,27 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import Field, RootModel, model_validator
+from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from lrray.config import Problem, Settings
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _checked_options(values: Any) -> Any:
+    """What Optuna can choose among; a list of lists would be four errors of pydantic's a value."""
+    for i, value in enumerate(values if isinstance(values, list | tuple) else ()):
+        if not isinstance(value, str | int | float | bool | None):
+            raise Problem(
+                f"option {i} must be text, a number, true, false or null", got=value,
+                fix="name the options, and look up in your code what each name stands for",
+            )  # fmt: skip
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Problem(f"option {i} must be a finite number", got=value, fix="leave it out")
+    return values
+
+
+Options = Annotated[tuple[str | int | float | bool | None, ...], BeforeValidator(_checked_options)]
 
 
 class Range(Settings):
@@ -26,7 +43,7 @@ class Range(Settings):
     """Smallest value (not for ``choice``)."""
     high: Finite | None = None
     """Largest value (not for ``choice``)."""
-    values: tuple[str | int | float | bool, ...] | None = None
+    values: Options | None = None
     """The options of a ``choice``."""
 
     @model_validator(mode="after")
@@ -52,6 +69,15 @@ class Range(Settings):
             return self.values[0]
         assert self.low is not None
         return int(self.low) if "int" in self.distribution else self.low
+
+    def some_values(self) -> list[Any]:
+        """The options of a choice; else both ends."""
+        if self.values is not None:
+            return list(self.values)
+        assert self.low is not None
+        assert self.high is not None
+        number = int if self.distribution.startswith("int") else float
+        return [number(self.low), number(self.high)]
 
     def to_optuna(self) -> BaseDistribution:
         """The same range in Optuna's terms."""

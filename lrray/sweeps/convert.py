@@ -7,17 +7,20 @@ that a sweep does not say is taken from the study that it names (or that ``--bas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lrray.config import load_yaml, set_key
+from lrray.config import set_key
 from lrray.errors import LrrayError
 from lrray.search.objective import Objective
 from lrray.search.program import load_program
 from lrray.studies.load import LoadedStudy, load_study
-from lrray.sweeps.space import flatten, from_parameter, to_parameter
+from lrray.sweeps.names import setting_path
+from lrray.sweeps.space import check_parameter, flatten, from_parameter, to_parameter
+from lrray.yaml_text import load_foreign_yaml, parse_yaml
 
 PROGRAM = "lrray.sweeps.agent"
 
@@ -131,8 +134,10 @@ def import_sweep(path: Path, base: str | None = None) -> Translation:
     Raises:
         LrrayError: it is not a sweep file, or names no study.
     """
-    sweep = load_yaml(path)
+    sweep = load_foreign_yaml(path)
     parameters = dict(flatten(sweep.get("parameters"), f"{path}: parameters"))
+    for name, parameter in parameters.items():
+        check_parameter(parameter, f"{path}: parameters.{name}")
     method = sweep.get("method")
     if method not in _SAMPLERS:
         got = {} if method is None else {"got": method}
@@ -141,7 +146,7 @@ def import_sweep(path: Path, base: str | None = None) -> Translation:
     source = read_searched(words[0], words[1:])
     own = export_sweep(source).data
     result = Translation(dict(source.loaded.data))
-    _take_parameters(result, parameters, own["parameters"], str(path))
+    _take_parameters(result, source, parameters, own["parameters"], str(path))
     if method != own["method"]:
         _set(result, "search.sampler", _SAMPLERS[method])
     _take_metric(result, sweep.get("metric"), own["metric"])
@@ -163,24 +168,58 @@ def _study_words(sweep: Mapping[str, Any], path: str) -> list[str]:
 
 
 def _take_parameters(
-    result: Translation, parameters: Mapping[str, Any], own: Mapping[str, Any], path: str
+    result: Translation,
+    source: SearchedStudy,
+    parameters: Mapping[str, Any],
+    own: Mapping[str, Any],
+    path: str,
 ) -> None:
     old = result.data.get("search_space", {})
     space: dict[str, Any] = {}
-    for name, parameter in parameters.items():
+    for given, parameter in parameters.items():
+        where = f"{path}: parameters.{given}"
+        name = given if given in own else setting_path(given, source.study, where)
+        if name != given:
+            result.losses.append(f"parameters.{given}: taken for the setting {name}")
+        result.losses += _numbers_as_text(given, parameter)
         if parameter == own.get(name):
             space[name] = old[name]
         elif "value" in parameter:
             _set(result, name, parameter["value"])
         else:
-            drawn = from_parameter(parameter, f"{path}: parameters.{name}")
+            drawn = from_parameter(parameter, where)
             if drawn is None:
                 shown = parameter.get("distribution", "with probabilities")
-                result.losses.append(f"parameters.{name}: nothing in lrray draws {shown} values")
+                result.losses.append(f"parameters.{given}: nothing in lrray draws {shown} values")
                 drawn = old.get(name)
+            elif drawn.get("low") is not None and drawn["low"] == drawn["high"]:
+                _set(result, name, drawn["low"])
+                continue
             if drawn is not None:
                 space[name] = drawn
+    if not space:
+        raise LrrayError(
+            f"{path}: parameters", "leave nothing to search", got=list(parameters),
+            fix="give one of them values, or min and max",
+        )  # fmt: skip
     result.data["search_space"] = space
+
+
+def _numbers_as_text(name: str, parameter: Mapping[str, Any]) -> list[str]:
+    """YAML 1.1, which W&B reads, takes 1e-3 for text; whoever writes it means a number."""
+    values = [parameter.get("value"), *parameter.get("values", ())]
+    return [
+        f"parameters.{name}: {value} is text to W&B; write {parse_yaml(value, name)!r} for a number"
+        for value in values
+        if isinstance(value, str) and isinstance(_as_number(value), float)
+    ]
+
+
+def _as_number(text: str) -> Any:
+    try:
+        return parse_yaml(text, "")
+    except LrrayError:
+        return None
 
 
 def _take_metric(result: Translation, metric: Any, own: Mapping[str, Any]) -> None:
@@ -214,7 +253,9 @@ def _take_early_stop(result: Translation, given: Any, own: Any) -> None:
 def _take_rest(result: Translation, sweep: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     if sweep.get("run_cap", own["run_cap"]) != own["run_cap"]:
         _set(result, "search.num_trials", sweep["run_cap"])
-    if "run_cap" not in sweep:
+    if "run_cap" not in sweep and (points := _grid_points(result)) is not None:
+        _set(result, "search.num_trials", points)
+    elif "run_cap" not in sweep:
         result.losses.append(f"run_cap: none given; the search ends after {own['run_cap']} trials")
     if sweep.get("description", own["description"]) != own["description"]:
         _set(result, "question", sweep["description"])
@@ -227,6 +268,16 @@ def _take_rest(result: Translation, sweep: Mapping[str, Any], own: Mapping[str, 
     for name in sweep:
         if name not in known:
             result.losses.append(f"{name}: no counterpart in a study")
+
+
+def _grid_points(result: Translation) -> int | None:
+    """How many points a grid of choices has; None for other searches."""
+    if result.data["search"].get("sampler") != "grid":
+        return None
+    ranges = result.data["search_space"].values()
+    if any(not isinstance(range_, Mapping) or "values" not in range_ for range_ in ranges):
+        return None
+    return math.prod(len(range_["values"]) for range_ in ranges)
 
 
 def _set(result: Translation, path: str, value: Any) -> None:

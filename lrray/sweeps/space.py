@@ -11,7 +11,8 @@ lrray                         W&B
 a fixed setting               ``value`` (``constant``)
 ============================  ====================================================
 
-W&B's other distributions (normal, beta, quantised, with probabilities, …) have no counterpart.
+A range whose bounds are equal is a fixed setting. W&B's other distributions (normal, beta,
+quantised, with probabilities, …) have no counterpart.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lrray.errors import LrrayError
+from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.space import Range
 
 _TO_WANDB = {
@@ -45,6 +46,39 @@ def to_parameter(range_: Range) -> dict[str, Any]:
         "max": number(range_.high),
     }
     return {**parameter, "q": 1} if range_.distribution == "int_log_uniform" else parameter
+
+
+_KEYS = {
+    "value", "values", "distribution", "probabilities", "min", "max", "mu", "sigma", "q", "a", "b",
+}  # fmt: skip
+"""All that W&B knows below a parameter, ``parameters`` aside."""
+
+
+def check_parameter(parameter: Mapping[str, Any], where: str) -> None:
+    """Refuses what W&B would refuse, where it would otherwise be left out without a word.
+
+    Raises:
+        LrrayError: an unknown key, as where ``parameters:`` is missing above nested ones, or
+            nothing that says what to draw.
+    """
+    unknown = [key for key in parameter if key not in _KEYS]
+    if unknown:
+        nested = [key for key in unknown if isinstance(parameter[key], Mapping)]
+        fix = "write nested parameters below 'parameters:'" if nested else ""
+        raise LrrayError(
+            where,
+            f"unknown key {str(unknown[0])!r}",
+            fix=fix or did_you_mean(str(unknown[0]), _KEYS),
+        )
+    if not parameter.keys() & {"value", "values", "distribution", "min", "max"}:
+        raise LrrayError(
+            where, "says nothing to draw", got=dict(parameter), fix="values: [a, b], or min and max"
+        )
+    if parameter.keys() & {"min", "max"} and not {"min", "max"} <= parameter.keys():
+        raise LrrayError(where, "needs both min and max", got=dict(parameter), fix="add the other")
+    values = parameter.get("values", [None])
+    if not isinstance(values, list) or not values:
+        raise LrrayError(f"{where}.values", "must be a list", got=values, fix="values: [a, b]")
 
 
 def from_parameter(parameter: Mapping[str, Any], where: str) -> dict[str, Any] | None:
@@ -90,7 +124,10 @@ def flatten(parameters: Any, where: str, path: str = "") -> Iterator[tuple[str, 
         LrrayError: something there is not a mapping.
     """
     if not isinstance(parameters, Mapping) or not parameters:
-        raise LrrayError(where, "must be a mapping of parameters", got=parameters)
+        at = f"{where}.{path}" if path else where
+        raise LrrayError(
+            at, "must be a mapping of parameters", got=parameters, fix="lr: {values: [0.1, 0.2]}"
+        )
     for key, content in parameters.items():
         name = f"{path}.{key}" if path else str(key)
         if not isinstance(content, Mapping):
@@ -98,6 +135,12 @@ def flatten(parameters: Any, where: str, path: str = "") -> Iterator[tuple[str, 
                 f"{where}.{name}", "must be a mapping", got=content, fix=f"{key}: {{value: …}}"
             )
         if "parameters" in content:
+            beside = [str(key) for key in content if key != "parameters"]
+            if beside:
+                raise LrrayError(
+                    f"{where}.{name}", f"{beside[0]!r} must not stand beside 'parameters'",
+                    fix="write it below 'parameters:'",
+                )  # fmt: skip
             yield from flatten(content["parameters"], where, name)
         else:
             yield name, content

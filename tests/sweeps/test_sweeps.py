@@ -92,7 +92,7 @@ def test_every_range_survives_w_and_b_and_its_yaml_reader(data):
 @settings(max_examples=30, deadline=None)
 @given(
     space=st.dictionaries(
-        st.sampled_from(["settings.a", "settings.b", "seed"]), ranges, min_size=1
+        st.sampled_from(["settings.a", "settings.b", "settings.c"]), ranges, min_size=1
     ),
     sampler=st.sampled_from(["tpe", "gp", "random"]),
     mode=st.sampled_from(["min", "max"]),

@@ -29,7 +29,7 @@ from lrray.gssm import GSSM, GraphConfig
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import needed_data, task
 from lrray.models.config import ModelConfig
-from lrray.references import is_reference, user_modules
+from lrray.references import user_modules
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
@@ -119,8 +119,8 @@ class Study(CellStudy):
         }
 
     def tried_model(self) -> ModelConfig:
-        """The model as it is checked: one of the user's own may need keys that are searched."""
-        if self.search_space is None or not is_reference(self.model.type):
+        """The model as it is checked: with the keys that are searched, which it must know."""
+        if self.search_space is None:
             return self.model
         ranges = self.search_space.root.items()
         keys = {k.removeprefix("model."): r.first for k, r in ranges if k.startswith("model.")}
