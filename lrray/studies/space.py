@@ -63,7 +63,7 @@ class Range(Settings):
         return self
 
     @property
-    def first(self) -> str | int | float | bool:
+    def first(self) -> str | int | float | bool | None:
         """Its lowest value, or the first option."""
         if self.values is not None:
             return self.values[0]
