@@ -47,10 +47,8 @@ def make_sampler(search: Search, space: Space, target: float) -> BaseSampler:
 class Reseeded(BaseSampler):
     """Another sampler, made anew for every trial with a seed that the other trials give.
 
-    One of the user's own may keep what it likes in the study; what it keeps in itself is forgotten.
-
     A sampler of Optuna's begins its random numbers anew after a restart, and so would propose
-    again what it proposed before.
+    again what it proposed before. One of the user's own forgets what it keeps in itself.
     """
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:

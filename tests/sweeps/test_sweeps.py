@@ -57,7 +57,9 @@ def test_shipped_studies_survive_the_round_trip(name, tmp_path):
     assert round_trip(source, tmp_path)[0].study == source.study
 
 
-@pytest.mark.parametrize("sampler", ["level_set", "tpe", "gp", "random", "grid"])
+@pytest.mark.parametrize(
+    "sampler", ["level_set", "tpe", "gp", "random", "grid", "optuna.samplers:TPESampler"]
+)
 def test_overrides_survive_the_round_trip(sampler, tmp_path):
     changed = [f"search.sampler={sampler}", "search.seed=7", "target.value=0.7", "seeds=[3, 5]"]
     source = read_searched("difficulty", changed)
