@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError, is_full_disk, is_outage
+from lrray.execution import failure
 from lrray.files import files_below
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import Cell, digest
+from lrray.training.stopping import Stopped
 
 
 class WorkerLost(Exception):
@@ -133,7 +135,7 @@ class Attempts:
         self._end(time.time())
         self.write()
 
-    def disturbed(self, error: Exception) -> None:
+    def disturbed(self, error: BaseException) -> None:
         """Notes that a full disk ended the attempt; while a storage is away, nothing is noted."""
         if is_full_disk(error):
             with suppress(OSError, LrrayError):  # a note needs room as well
@@ -180,20 +182,30 @@ def retried(
             try:
                 result = run(cell)
                 return Outcome(attempts.spent_s(), result)
-            except KeyboardInterrupt:
+            except Stopped:
                 attempts.stopped()
                 raise
             except WorkerLost:  # and it may have noted why
                 attempts = Attempts.read(folder, cell.id, limits.driver)
-            except Exception as error:
+            except BaseException as error:
+                if _is_from_outside(error):
+                    attempts.stopped()
+                    raise
                 if is_outage(error):  # another worker will find its checkpoint
                     attempts.disturbed(error)
                     raise
                 attempts.failed()
                 if attempts.failures > limits.max_failures or isinstance(error, LrrayError):
-                    reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                    return Outcome(
-                        attempts.seconds, reason=reason, traceback=traceback.format_exc()
-                    )
+                    reason, trace = failure.reason(error), failure.trace(error)
+                    return Outcome(attempts.seconds, reason=reason, traceback=trace)
 
     return run_retried
+
+
+def _is_from_outside(error: BaseException) -> bool:
+    """Whether Ctrl-C was pressed, rather than the cell's own code raising what it likes.
+
+    Signals reach a process's main thread, and a worker's cells run in another.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    return in_main and isinstance(error, KeyboardInterrupt)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from lrray.errors import is_outage
+from lrray.execution import failure
 from lrray.execution.attempts import Limits, WorkerLost
 from lrray.execution.compute import call
 from lrray.execution.stopping import StopFlag, never
@@ -125,5 +126,7 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
             outcome["result"] = limited(run, folder, replace(limits, time_limit_s=None))(cell)
         except Stopped:  # on all ranks, at the same step
             outcome["stopped"] = True
+        except (KeyboardInterrupt, SystemExit) as error:  # of the cell's own code
+            raise RuntimeError(failure.reason(error)) from error
         barrier()  # the last checkpoint is copied
     return outcome if first else None

@@ -6,11 +6,14 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import NoReturn, TypeVar
+
+import psutil
 
 from lrray.execution.attempts import Attempts, Limits
+from lrray.execution.isolation import end_children
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import Cell
 
@@ -18,6 +21,7 @@ WATCH_S = 0.5
 """How often the watchdog looks at the time and the memory of a running cell."""
 
 
+_leave = os._exit
 _Result = TypeVar("_Result")
 
 
@@ -27,12 +31,30 @@ def limited(
     """Ends the process when a cell passes a limit: a hung cell cannot be stopped from within."""
 
     def run_limited(cell: Cell) -> _Result:
-        if limits.time_limit_s is None and limits.memory_gb is None:
-            return run(cell)
-        with _Watchdog(limits, Attempts.noted(folder, cell.id, limits.driver)):
-            return run(cell)
+        with _exit_noted(lambda: Attempts.noted(folder, cell.id, limits.driver)):
+            if limits.time_limit_s is None and limits.memory_gb is None:
+                return run(cell)
+            with _Watchdog(limits, Attempts.noted(folder, cell.id, limits.driver)):
+                return run(cell)
 
     return run_limited
+
+
+@contextmanager
+def _exit_noted(attempts: Callable[[], Attempts]) -> Iterator[None]:
+    """Within it, who ends this process by ``os._exit`` leaves a note of that."""
+    own, leave = os.getpid(), os._exit
+
+    def noted(status: int) -> NoReturn:
+        if os.getpid() == own:  # and not a child that was forked
+            attempts().died(f"it ended its worker with os._exit({status})")
+        leave(status)
+
+    os._exit = noted
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 class _Watchdog:
@@ -62,10 +84,18 @@ class _Watchdog:
 
     def _end(self, reason: str) -> None:
         self.attempts.died(reason)
-        os._exit(1)
+        end_children()
+        _leave(1)
 
 
 def resident_gb() -> float:
-    """Memory of this process, in GB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
+    """Memory of this process and of its children, in GB; what they share counts once."""
+    own = psutil.Process()
+    children = own.children(recursive=True)
+    if not children:
+        return float(own.memory_info().rss) / 1e9
+    total = 0
+    for process in (own, *children):
+        with suppress(psutil.Error):  # it has ended
+            total += process.memory_full_info().pss
+    return total / 1e9

@@ -2,12 +2,13 @@
 
 A cell runs through wraps, each around the next::
 
-    handed_over(tracked(durable(retried(limited(usable(checkpointed(run_cell)))))))
+    isolated(handed_over(tracked(durable(retried(limited(usable(checkpointed(run_cell))))))))
 
 ``checkpointed`` copies its curves and checkpoints to the storage, if there is one; ``usable``
 refuses a result that is not finite; ``limited`` ends one try that takes too long or too much;
 ``retried`` tries again and says how it ended; ``durable`` keeps that; ``tracked`` tells W&B and
-TensorBoard; ``handed_over`` begins with what an earlier try left in the storage.
+TensorBoard; ``handed_over`` begins with what an earlier try left in the storage; ``isolated`` gives
+the process back as it was.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from lrray.errors import is_full_disk, no_room
 from lrray.execution.attempts import Limits, Outcome, forget, retried
 from lrray.execution.compute import call
+from lrray.execution.isolation import isolated
 from lrray.execution.process_group import Workers, run_on_workers
 from lrray.execution.stopping import StopFlag
 from lrray.execution.watchdog import limited
@@ -42,7 +44,7 @@ def trial(config: Mapping[str, Any]) -> None:
     # A scheduler compares the curves of searched cells while they run.
     tell = tune.report if config["report"] else None
     run = tracked(_kept(folder, Limits(**config["limits"]), spread, tell), folder)
-    run = handed_over(run, folder, computes_here=spread.workers == 1)
+    run = isolated(handed_over(run, folder, computes_here=spread.workers == 1))
     for data in config["cells"]:
         try:
             run(Cell(**data))

@@ -6,9 +6,11 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lrray.errors import DiskFullError
@@ -17,6 +19,7 @@ from lrray.execution.worker import run_durably
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, FAILED
 from tests.studies.bad_cells import cell
+from tests.waiting import comes_true
 
 
 @pytest.fixture
@@ -132,6 +135,62 @@ def test_a_cell_that_kills_its_workers_is_kept_as_failed(folder: RunFolder) -> N
     record = folder.load_cell(cell("dies").id)
     assert record is not None
     assert (record.state, record.reason) == (FAILED, "its worker died (2 times)")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("raises_what_cannot_be_said", "CannotBeSaid: (its text cannot be had: ValueError)"),
+        ("raises_what_cannot_be_encoded", "ValueError: half a pair: \\udc80"),
+        ("calls_sys_exit", "SystemExit: 3"),
+    ],
+)
+def test_a_failure_is_recorded_whatever_the_cell_raised(
+    folder: RunFolder, name: str, reason: str
+) -> None:
+    record = run_durably(cell(name), folder, Limits(max_failures=0))
+    assert (record.state, record.reason) == (FAILED, reason)
+    assert "Traceback" in (folder.path / "failures" / f"{record.id}.txt").read_text()
+
+
+def test_an_error_of_five_megabytes_is_cut(folder: RunFolder) -> None:
+    record = run_durably(cell("raises_five_megabytes"), folder, Limits(max_failures=0))
+    assert record.reason.startswith("ValueError: xxx")
+    assert len(record.reason) < 600
+    trace = (folder.path / "failures" / f"{record.id}.txt").read_text()
+    assert trace.startswith("Traceback")
+    assert len(trace) < 110_000
+
+
+def test_a_keyboard_interrupt_of_the_cells_own_is_a_failure(folder: RunFolder) -> None:
+    with ThreadPoolExecutor(1) as trial_thread:
+        limits = Limits(max_failures=0)
+        record = trial_thread.submit(run_durably, cell("presses_ctrl_c"), folder, limits).result()
+    assert (record.state, record.reason) == (FAILED, "KeyboardInterrupt: ")
+
+
+def test_a_cell_that_leaves_by_os_exit_says_so(folder: RunFolder) -> None:
+    limits = {"max_deaths": 0, "driver": "one"}
+    assert in_its_own_process("calls_os_exit", folder, **limits) == 3
+    assert in_its_own_process("calls_os_exit", folder, **limits) == 0
+    record = folder.load_cell(cell("calls_os_exit").id)
+    assert record is not None
+    assert record.reason == "it ended its worker with os._exit(3) (1 times)"
+
+
+def test_memory_of_a_cells_children_counts_and_they_end_with_it(folder: RunFolder) -> None:
+    limits = {"memory_gb": 1.5, "max_deaths": 0}
+    assert in_its_own_process("eats_memory_in_a_child", folder, **limits) == 1
+    child = int((folder.path / "shared" / "child").read_text())
+    assert comes_true(lambda: not psutil.pid_exists(child) or is_zombie(child))
+    assert in_its_own_process("eats_memory_in_a_child", folder, **limits) == 0
+    record = folder.load_cell(cell("eats_memory_in_a_child").id)
+    assert record is not None
+    assert record.reason == "passed its memory limit of 1.5 GB (1 times)"
+
+
+def is_zombie(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_cell_that_gets_on_between_deaths_is_not_given_up(folder: RunFolder) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,44 @@ def dies_at_its_third_seed(seed: int, context: CellContext) -> dict[str, float]:
     if seed == 7 and "7" not in begun:
         os.kill(os.getpid(), signal.SIGKILL)
     return {"loss": seed / 7}
+
+
+class CannotBeSaid(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def raises_what_cannot_be_said() -> dict[str, float]:
+    raise CannotBeSaid
+
+
+def raises_what_cannot_be_encoded() -> dict[str, float]:
+    raise ValueError("half a pair: \udc80")
+
+
+def raises_five_megabytes() -> dict[str, float]:
+    raise ValueError("x" * 5_000_000)
+
+
+def presses_ctrl_c() -> dict[str, float]:
+    raise KeyboardInterrupt
+
+
+def calls_sys_exit() -> dict[str, float]:
+    sys.exit(3)
+
+
+def calls_os_exit() -> dict[str, float]:
+    os._exit(3)
+
+
+def eats_memory_in_a_child(context: CellContext) -> dict[str, float]:
+    context.shared.mkdir(exist_ok=True)
+    eat = "import time\nrest = []\nwhile True:\n rest.append(b'x' * 20_000_000)\n time.sleep(0.02)"
+    child = subprocess.Popen([sys.executable, "-c", eat])
+    (context.shared / "child").write_text(str(child.pid))
+    child.wait()
+    return {}
 
 
 def cell(name: str, seed: int | list[int] = 0) -> Cell:
