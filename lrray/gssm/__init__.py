@@ -13,7 +13,7 @@ __all__ = [
 
 
 def compile_kernels() -> None:
-    """Compiles the sampler and the likelihood into the cache, so that no first run waits for it."""
+    """Compiles samplers and recursions into the cache, so that no first run waits for them."""
     nodes = [
         {"name": "Z1", "state_dim": 2, "alpha": 0.5},
         {"name": "X", "state_dim": 2, "alpha": 0.5, "parents": ["Z1"], "observed": True},
@@ -21,3 +21,5 @@ def compile_kernels() -> None:
     gssm = GSSM.from_config({"nodes": nodes}, seed=0)
     for num_sequences in (1, 32):  # scored one by one, and side by side
         gssm.nll(gssm.sample(num_sequences, 4), num_threads=1)
+    gssm.sample(1, 4, return_latents=True)
+    gssm.markov_surrogate(1).sample(1, 4)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from lrray.gssm.graph import GraphConfig
+
+if TYPE_CHECKING:
+    from lrray.gssm.surrogate import MarkovSurrogate
 
 
 class SequenceModel(Protocol):
@@ -14,6 +19,9 @@ class SequenceModel(Protocol):
     Sequence i of stream ``stream_seed`` is a pure function of what :meth:`identity` says, the
     stream's seed and i.
     """
+
+    graph: GraphConfig
+    """The graph that it is, or that it is made of."""
 
     @property
     def vocab_size(self) -> int:
@@ -55,4 +63,8 @@ class SequenceModel(Protocol):
 
     def next_token(self, tokens: ArrayLike) -> NDArray[np.float64]:
         """Exact predictive distribution ``[N, T - 1, V]``."""
+        ...
+
+    def markov_surrogate(self, order: int) -> MarkovSurrogate:
+        """The Markov source of that order with the same law of n-grams."""
         ...

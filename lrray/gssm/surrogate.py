@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lrray.errors import LrrayError
 from lrray.gssm.checks import (
+    checked_integer,
     checked_stream,
     checked_threads,
     checked_tokens,
@@ -24,6 +25,7 @@ from lrray.gssm.draws import LANES, alias_table, philox
 from lrray.gssm.filtering import empty_laws
 from lrray.gssm.graph import GraphConfig
 from lrray.gssm.kernels import MAX_TABLE_ENTRIES
+from lrray.gssm.ngrams import MAX_ORDER
 from lrray.gssm.sampling import over_chunks
 
 Law = NDArray[np.float64]
@@ -128,6 +130,16 @@ class MarkovSurrogate:
         for step, (table, context) in enumerate(self._contexts(checked)):
             laws[:, step] = table[context]
         return laws
+
+    def markov_surrogate(self, order: int) -> MarkovSurrogate:
+        """The Markov source of that order with the same law of n-grams; itself from its own on."""
+        order = checked_integer(order, "order", high=MAX_ORDER + 1)
+        if order >= self.order:
+            return self
+        law = np.ones(())
+        for table in self.tables[: order + 1]:
+            law = law.reshape(-1, 1) * table
+        return MarkovSurrogate(self.graph, self.seed, law)
 
     def _contexts(self, tokens: NDArray[np.int64]) -> Iterator[tuple[Law, NDArray[np.int64]]]:
         """For t = 1, 2, …: the table that predicts token t and each sequence's row in it."""

@@ -6,7 +6,8 @@ Axis letters: N sequence, T token; the T - 1 predicted tokens are all but the be
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from lrray.training.distributed import Workers
 from lrray.training.heldout import Heldout
 
 _BITS_PER_NAT = 1 / math.log(2)
+
+LEAST_LEFT_BITS = 0.01
+"""Information of which a share is given: of less it would be noise."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,31 @@ class Evaluation:
     """Standard error of the excess over sequences, paired: the data's own noise cancels."""
     bound_by_position_bits: NDArray[np.float64] | None = None
     """``[T - 1]``."""
+    ngram_bits: Mapping[int, float] = field(default_factory=dict)
+    """Order -> mean loss of the exact table of n-grams on the same tokens."""
+
+    @property
+    def late_loss_bits(self) -> float:
+        """Mean loss in the last tenth of positions, at least one."""
+        last = max(1, len(self.loss_by_position_bits) // 10)
+        return float(self.loss_by_position_bits[-last:].mean())
+
+    @property
+    def share_captured(self) -> float | None:
+        """Share of the information beyond token frequencies that the model captures."""
+        return self._share_beyond(0)
+
+    @property
+    def share_beyond_trigram(self) -> float | None:
+        """Share of what trigrams leave; at or below 0 nothing is shown that a table cannot do."""
+        return self._share_beyond(2)
+
+    def _share_beyond(self, order: int) -> float | None:
+        """(table's loss - loss) / (table's loss - bound); none where the table leaves nothing."""
+        table, bound = self.ngram_bits.get(order), self.bound_bits
+        if table is None or bound is None or table - bound < LEAST_LEFT_BITS:
+            return None
+        return (table - self.loss_bits) / (table - bound)
 
     def metrics(self) -> dict[str, Any]:
         """Plain data to report; positions pooled as by :func:`by_octave`."""
@@ -48,6 +77,11 @@ class Evaluation:
             "bound_bits": self.bound_bits,
             "excess_bits": self.excess_bits,
             "excess_bits_se": self.excess_bits_se,
+            "late_loss_bits": self.late_loss_bits,
+            "unigram_bits": self.ngram_bits.get(0),
+            "trigram_bits": self.ngram_bits.get(2),
+            "share_captured": self.share_captured,
+            "share_beyond_trigram": self.share_beyond_trigram,
         }
         result: dict[str, Any] = {k: v for k, v in scalars.items() if v is not None}
         result["loss_by_position_bits"] = by_octave(self.loss_by_position_bits)
@@ -133,4 +167,5 @@ def _summarise(
         excess_bits=float(per_sequence.mean()),
         excess_bits_se=float(per_sequence.std(ddof=1) / math.sqrt(len(per_sequence))),
         bound_by_position_bits=bound_bits.mean(axis=0),
+        ngram_bits={n: nats * _BITS_PER_NAT for n, nats in heldout.ngram_nats.items()},
     )

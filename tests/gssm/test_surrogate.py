@@ -133,6 +133,17 @@ def test_log_loss_of_next_token_is_the_nll(kind: str) -> None:
     np.testing.assert_allclose(-np.log(own), surrogate.nll(tokens, per_token=True), rtol=1e-12)
 
 
+def test_a_surrogate_of_lower_order_is_that_of_the_graph() -> None:
+    gssm = build("diamond")
+    third = gssm.markov_surrogate(3)
+    for order in range(3):
+        tables = gssm.markov_surrogate(order).tables
+        for lower, own in zip(third.markov_surrogate(order).tables, tables, strict=True):
+            np.testing.assert_allclose(lower, own, atol=1e-9)
+    assert third.markov_surrogate(3) is third
+    assert third.markov_surrogate(4) is third
+
+
 def test_a_sequence_that_cannot_occur_is_infinitely_unlikely() -> None:
     nodes = [node("Z1", 2), token(3, "Z1")]
     graph = GSSM.from_config({"nodes": nodes}, seed=0).graph

@@ -46,12 +46,14 @@ def fill(
 
 def save(folder: RunFolder, pair: str, size: int | str, seed: int, more: dict[str, float]) -> None:
     settings = {"pair": pair, "model": {"hidden_size": size}, "seed": seed}
+    settings["compressors"] = [name.removesuffix("_bits") for name in more if "_bits" in name]
     cell = Cell("train", settings, {"pair": pair, "model.hidden_size": size, "seed": seed}, "c0de")
     value = excess(pair, size, seed)
     for step in (10, 20):
         folder.append_metrics(cell.id, {"step": step, "train_loss_bits": 3.0})
         folder.append_metrics(cell.id, {"step": step, "excess_bits": value + 10 / step})
     result = {"loss_bits": 2 + value, "bound_bits": 2.0, "excess_bits": value}
+    result |= {"trigram_bits": 3.0, "share_beyond_trigram": 1 - value}  # no compressor's
     folder.save_cell(cell, {**result, "excess_bits_se": 0.01, **SIZES, **more}, 1.0)
 
 

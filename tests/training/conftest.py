@@ -23,6 +23,16 @@ def gssm():
     return GSSM.from_config(GRAPH, seed=1)
 
 
+@pytest.fixture(scope="session")
+def telling():
+    """A graph with much to learn beyond unigrams (0.8 bits), and something beyond trigrams."""
+    nodes = [
+        {"name": "Z1", "state_dim": 4, "alpha": 0.1, "parents": ["X"]},
+        {"name": "X", "state_dim": 4, "alpha": 0.1, "parents": ["Z1"], "observed": True},
+    ]
+    return GSSM.from_config({"nodes": nodes}, seed=5)
+
+
 @pytest.fixture
 def make_model():
     def make(**keys):

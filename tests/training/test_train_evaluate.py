@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from lrray.gssm import GSSM
+from lrray.training import heldout as heldout_module
 from lrray.training.distributed import Workers
-from lrray.training.evaluate import by_octave, evaluate
+from lrray.training.evaluate import Evaluation, by_octave, evaluate
 from lrray.training.heldout import make_heldout
 from lrray.training.loop import train
 
@@ -40,6 +41,70 @@ def test_loss_accuracy_and_excess_are_their_definitions(gssm):
     assert found.excess_bits == pytest.approx(excess.mean())
     assert found.excess_bits_se == pytest.approx(excess.std(ddof=1) / math.sqrt(20))
     np.testing.assert_allclose(found.loss_by_position_bits, loss.mean(axis=0), rtol=1e-6)
+
+
+class Exact(nn.Module):
+    """The Bayes-optimal predictions."""
+
+    def __init__(self, gssm):
+        super().__init__()
+        self.gssm = gssm
+
+    def forward(self, tokens):
+        longer = np.pad(tokens.numpy(), ((0, 0), (0, 1)))
+        return torch.from_numpy(self.gssm.next_token(longer)).log()
+
+
+def test_tables_of_ngrams_are_scored_on_the_same_tokens(telling):
+    heldout = make_heldout(telling, 40, 16)
+    for order in (0, 2):
+        table = telling.markov_surrogate(order).nll(heldout.tokens).sum() / (40 * 15)
+        assert heldout.ngram_nats[order] == pytest.approx(table)
+
+
+def test_unigrams_capture_nothing_and_the_exact_predictions_everything(telling):
+    heldout = make_heldout(telling, 200, 16)
+    table = telling.markov_surrogate(0).tables[0][0]
+    unigrams = evaluate(Unigram(table.tolist()), heldout, ALONE, batch_size=64)
+    assert unigrams.share_captured == pytest.approx(0, abs=1e-5)
+    assert unigrams.share_beyond_trigram < 0
+    exact = evaluate(Exact(telling), heldout, ALONE, batch_size=64)
+    assert exact.share_captured == pytest.approx(1, abs=1e-5)
+    assert exact.share_beyond_trigram == pytest.approx(1, abs=1e-4)
+    trigrams = evaluate(Exact(telling.markov_surrogate(2)), heldout, ALONE, batch_size=64)
+    assert trigrams.share_beyond_trigram == pytest.approx(0, abs=1e-4)
+    share = trigrams.share_captured
+    left = trigrams.ngram_bits[0] - trigrams.bound_bits
+    assert share == pytest.approx((trigrams.ngram_bits[0] - trigrams.loss_bits) / left)
+    assert 0 < share < 1
+    metrics = trigrams.metrics()
+    assert metrics["share_captured"] == share
+    assert metrics["trigram_bits"] == trigrams.ngram_bits[2]
+    assert metrics["late_loss_bits"] == pytest.approx(trigrams.loss_by_position_bits[-1])
+
+
+def test_the_last_tenth_of_positions_is_counted_in_whole_positions():
+    losses = Evaluation(1.0, 0.5, np.arange(37.0))
+    assert losses.late_loss_bits == 35.0  # of 34, 35, 36
+
+
+def test_what_no_ngram_leaves_has_no_share(telling):
+    surrogate = telling.markov_surrogate(2)
+    found = evaluate(Unigram([0.1, 0.2, 0.3, 0.4]), make_heldout(surrogate, 20, 16), ALONE, 8)
+    assert found.share_captured is not None
+    assert found.share_beyond_trigram is None
+    assert "share_beyond_trigram" not in found.metrics()
+
+
+def test_tables_that_take_too_long_and_graphs_without_a_bound_have_no_shares(telling, monkeypatch):
+    monkeypatch.setattr(heldout_module, "_MAX_NGRAM_SIZE", 4 * 4)
+    small = make_heldout(telling, 8, 16)
+    assert list(small.ngram_nats) == [0]
+    nodes = [{**node.model_dump(), "mode": "context"} for node in telling.graph.nodes]
+    context = make_heldout(GSSM.from_config({"nodes": nodes}, seed=1), 8, 16)
+    found = evaluate(Unigram([0.1, 0.2, 0.3, 0.4]), context, ALONE, batch_size=8)
+    assert (found.share_captured, found.share_beyond_trigram) == (None, None)
+    assert "share_captured" not in found.metrics()
 
 
 def test_octaves_pool_positions():

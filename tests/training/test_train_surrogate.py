@@ -13,16 +13,16 @@ from lrray.training.streams import StreamSource
 
 
 def test_a_model_that_sees_enough_tokens_comes_near_the_surrogates_bound(
-    gssm, make_model, make_config
+    telling, make_model, make_config
 ):
-    surrogate = gssm.markov_surrogate(1)
+    surrogate = telling.markov_surrogate(1)
     config = make_config(steps=400, batch_size=32, learning_rate=0.02, eval_sequences=512)
     result = train(make_model(hidden_size=16), surrogate, config)
     evaluation = result.evaluation
-    entropy = gssm.ngram_entropy(1)
+    entropy = telling.ngram_entropy(1)
     assert evaluation.bound_by_position_bits[1:].mean() == pytest.approx(entropy, abs=0.03)
     assert 0 < evaluation.excess_bits < 0.1
-    unigrams = gssm.ngram_entropy(0) - entropy
+    unigrams = telling.ngram_entropy(0) - entropy
     assert evaluation.excess_bits < unigrams / 2
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lrray.difficulty.compressors import compressor_label
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid import report as grid
 from lrray.reports.grid.figures import MAX_PANELS
@@ -218,9 +219,9 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
 
 def _compressors(groups: list[Group]) -> list[str]:
     """Names of their numbers in the results."""
-    first = groups[0].records[0].result
-    fixed = ("loss_bits", "bound_bits", "excess_bits")
-    return [name for name in first if name.endswith("_bits") and name not in fixed]
+    first = groups[0].records[0]
+    names = [f"{compressor_label(name)}_bits" for name in first.settings.get("compressors", ())]
+    return [name for name in names if name in first.result]
 
 
 def _compression(groups: list[Group]) -> list[Section]:
