@@ -79,10 +79,10 @@ class OnServer:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        system = _opened(self._store.address)
         mode: Any = "create" if over is None else over.tag
         with self._explained():
             try:
+                system = _opened(self._store.address)
                 return Version(content, _tag(obstore.put(system, self._path, content, mode=mode)))
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 return None
