@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 from lrray.config import Problem
 from lrray.errors import LrrayError
 from lrray.files import write_whole
+from lrray.kinds.weights import asked_to_keep, keep_newest
 from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
 from lrray.twohop.config import ExperimentConfig
@@ -44,6 +45,9 @@ class Study(CellStudy, ExperimentConfig):
     known_threshold: Annotated[float, Field(ge=0, le=1)] = KNOWN_THRESHOLD
     """The report marks attributes whose second hop the model knows less often than this; no part
     of a cell's identity."""
+    keep_weights: bool = False
+    """Whether finished cells keep their fine-tuned weights, of adapters these alone; no part of a
+    cell's identity."""
 
     @model_validator(mode="after")
     def _names_one_dataset(self) -> Study:
@@ -75,7 +79,7 @@ class Study(CellStudy, ExperimentConfig):
     def cell_settings(self) -> dict[str, Any]:
         """Everything that the cell's result depends on; facts of a user's file come as they are."""
         settings = super().cell_settings()
-        del settings["known_threshold"]
+        del settings["known_threshold"], settings["keep_weights"]
         facts = self.read_facts()
         if self.facts is None:
             return {**settings, "facts_sha256": fingerprint(facts)}
@@ -91,23 +95,22 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     from lrray.training.distributed import join_workers
     from lrray.twohop.experiment import run_experiment
 
-    given, dataset, seed = settings["facts"], settings["dataset"], settings["seed"]
-    facts = shipped_facts(dataset) if given is None else Facts.model_validate(given)
-    names = ExperimentConfig.model_fields
-    config = ExperimentConfig.model_validate({name: settings[name] for name in names})
+    (facts, config), seed = _experiment(settings), settings["seed"]
     kept = context.checkpoint / f"seed_{seed}" / "result.json"
     result: dict[str, Any]
+
+    def keep(result: dict[str, Any], weights: Path | None) -> None:
+        if weights is not None:
+            keep_newest(weights, context, asked=True)
+        write_whole(kept, json.dumps(result))
+        context.commit()
+
     if kept.exists():  # its worker was lost before the study had it
         result = json.loads(kept.read_bytes())
     else:
-
-        def keep(result: dict[str, Any]) -> None:
-            write_whole(kept, json.dumps(result))
-            context.commit()
-
         result = run_experiment(
             facts, config, seed, context.checkpoint, context.log, context.should_stop,
-            keep=keep, saved=context.commit,
+            keep=keep, saved=context.commit, keep_weights=bool(asked_to_keep(context)),
         )  # fmt: skip
     if join_workers(config.finetune.device).is_first:
         _keep_texts(kept.with_name("samples.jsonl"), context)
@@ -125,6 +128,21 @@ def _keep_texts(table: Path, context: CellContext) -> None:
         table.replace(kept)
 
 
+def _load_model(settings: Mapping[str, Any], weights: Path) -> Any:
+    """The fine-tuned model of a cell."""
+    from lrray.twohop.experiment import load_finetuned
+
+    facts, config = _experiment(settings)
+    return load_finetuned(facts, config, settings["seed"], weights)
+
+
+def _experiment(settings: Mapping[str, Any]) -> tuple[Facts, ExperimentConfig]:
+    given = settings["facts"]
+    facts = shipped_facts(settings["dataset"]) if given is None else Facts.model_validate(given)
+    names = ExperimentConfig.model_fields
+    return facts, ExperimentConfig.model_validate({name: settings[name] for name in names})
+
+
 KIND = Kind(
     Study=Study,
     run_cell=run_cell,
@@ -133,4 +151,5 @@ KIND = Kind(
     live=("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop"),  # a step is an epoch
     stops=True,  # after the epoch that they are in
     report="lrray.reports.twohop.report",
+    load_model=_load_model,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from lrray.files import whole_file
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 """Okabe and Ito's palette: told apart with any colour vision and in print."""
+
+ALONE = (5.6, 3.9)
+"""Width and height of a figure with a single panel, in inches."""
 
 DPI = 150
 """Pixels an inch of the PNG figures."""
@@ -31,10 +34,15 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+def in_style() -> AbstractContextManager[None]:
+    """Within it, what is drawn has the common style."""
+    return mpl.rc_context(_STYLE)
+
+
 @contextmanager
 def figure(width: float = 6.4, height: float = 4.4) -> Iterator[Figure]:
     """A figure in the common style; drawn without a display."""
-    with mpl.rc_context(_STYLE):
+    with in_style():
         yield Figure(figsize=(width, height))
 
 
@@ -43,7 +51,7 @@ def save(drawn: Figure, folder: Path, name: str) -> Path:
 
     Whole under a temporary name first, so that a link of that name is replaced, not followed.
     """
-    with mpl.rc_context(_STYLE):
+    with in_style():
         _write(drawn, folder / f"{name}.png")
         drawn.set_layout_engine("none")  # found once, it serves both
         _write(drawn, folder / f"{name}.pdf")

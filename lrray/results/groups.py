@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lrray.results.record import DONE, CellRecord
-from lrray.results.run import Run
 from lrray.results.tables import SEED, axes_of, number_names, seed_table, values_of
 from lrray.statistics import Summary, summarize
 from lrray.studies.axes import axes_label
@@ -51,10 +50,10 @@ def label(axes: Mapping[str, Any]) -> str:
     return axes_label(axes) or "all cells"
 
 
-def groups_of(run: Run) -> list[Group]:
-    """The groups of a run's finished cells, in the order of their axes' values."""
+def groups_of(records: Iterable[CellRecord]) -> list[Group]:
+    """The groups of finished cells, in the order of their axes' values."""
     groups: dict[str, Group] = {}
-    for record in run.wanted_records():
+    for record in records:
         if record.state == DONE:
             axes = {k: v for k, v in record.axes.items() if k != SEED}
             key = digest([axes, _without_seed(record.settings)])

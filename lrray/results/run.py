@@ -1,33 +1,42 @@
-"""A run's results folder as reports see it: only ever read, whether its study still runs or not."""
+"""A run's results folder as it is read: only ever read, whether its study still runs or not."""
 
 from __future__ import annotations
 
-import csv
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lrray.config import load_yaml
-from lrray.errors import LrrayError
+from lrray.errors import LrrayError, did_you_mean
 from lrray.results.curves import Point, read_points
 from lrray.results.folder import OUTDATED, RunFolder
 from lrray.results.lock import is_held
 from lrray.results.record import CellRecord
+from lrray.results.tables import cell_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 State = Literal["running", "finished", "stopped"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run, read anew at every call; damaged files count as absent and are left alone.
+    """One run, looked at anew at every call; damaged files count as absent and are left alone.
 
     So do links that lead out of the run's folder: it may be somebody else's.
     """
 
     path: Path
+    _records: dict[str, tuple[Any, CellRecord | None]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """Cell -> time, size and inode of its file, and what it holds: read again where they change."""
 
     @property
     def name(self) -> str:
@@ -79,12 +88,57 @@ class Run:
             return "finished"
         return "running" if is_held(self.path) else "stopped"
 
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of cells of the study as it stands, by their state."""
+        return Counter(record.state for record in self.wanted_records())
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell that has ended: id, state, axes, the numbers of its result, seconds."""
+        return cell_table(list(self.wanted_records()))
+
+    def record(self, cell: str) -> CellRecord:
+        """The record of a cell by its id, or by the first digits of it.
+
+        Raises:
+            LrrayError: there is none, or several.
+        """
+        ids = [record.id for record in self.wanted_records()]
+        found = [cell_id for cell_id in ids if cell and cell_id.startswith(cell)]
+        if len(found) != 1:
+            raise unknown(self.name, cell, "cell that has ended", found or ids)
+        record = self._records[f"{found[0]}.json"][1]
+        assert record is not None  # it was just listed
+        return record
+
     def records(self) -> Iterator[CellRecord]:
-        """All readable cells, in the order of their ids."""
-        for path in sorted((self.path / "cells").glob("*.json")) if self._holds("cells") else ():
-            record = None if path.is_symlink() else read_record(path)
-            if record is not None:
-                yield record
+        """All readable cells, in the order of their ids; only files that changed are read."""
+        try:
+            entries = {e.name: e for e in os.scandir(self.path / "cells")}
+        except OSError:
+            entries = {}
+        if entries and not self._holds("cells"):
+            entries = {}
+        for gone in self._records.keys() - entries.keys():
+            del self._records[gone]
+        for name in sorted(entries):
+            if name.endswith(".json") and not name.startswith("."):
+                record = self._read(entries[name])
+                if record is not None:
+                    yield record
+
+    def _read(self, entry: os.DirEntry[str]) -> CellRecord | None:
+        try:
+            state = entry.stat(follow_symlinks=False)
+        except OSError:
+            return None
+        stamp = (state.st_mtime_ns, state.st_size, state.st_ino)
+        known = self._records.get(entry.name)
+        if known is None or known[0] != stamp:
+            known = stamp, None if entry.is_symlink() else read_record(Path(entry.path))
+            self._records[entry.name] = known
+        return known[1]
 
     def wanted_records(self) -> Iterator[CellRecord]:
         """The cells of the study as it stands; those in :meth:`outdated` stay out."""
@@ -94,20 +148,13 @@ class Run:
     def outdated(self) -> set[str]:
         """Ids of cells here that earlier settings or code left."""
         noted = self._json(OUTDATED).get("cells")
-        if isinstance(noted, list):
-            return set(map(str, noted))
-        # A run of an earlier version tells only which cells it ended with.
-        try:
-            with (self.path / "cells.csv").open(newline="") as file:
-                ended = {row["id"] for row in csv.DictReader(file)}
-        except (OSError, KeyError):
-            return set()
-        return {path.stem for path in (self.path / "cells").glob("*.json")} - ended
+        return set(map(str, noted)) if isinstance(noted, list) else set()
 
     def metrics(self, cell_id: str) -> list[Point]:
         """A cell's curves, as :mod:`lrray.results.curves` reads them."""
         name = f"metrics/{cell_id}.jsonl"
-        return read_points(self.path / name) if self._holds(name) else []
+        there = (self.path / name).exists() and self._holds(name)
+        return read_points(self.path / name) if there else []
 
     def _holds(self, name: str) -> bool:
         """Whether a name stands for something inside the run's folder, links followed."""
@@ -121,6 +168,11 @@ class Run:
         except (OSError, ValueError):
             return {}
         return data if isinstance(data, dict) else {}
+
+
+def unknown(where: str, name: str, what: str, known: Any) -> LrrayError:
+    """What a name that is not known is answered with."""
+    return LrrayError(where, f"must be given a {what}", got=name, fix=did_you_mean(name, known))
 
 
 def read_record(path: Path) -> CellRecord | None:

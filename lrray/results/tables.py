@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from lrray.results.curves import Point
 from lrray.results.record import DONE, CellRecord
 
 SEED = "seed"
@@ -69,3 +70,26 @@ def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
                 for seed, value in zip(known, values, strict=True)
             ]
     return pd.DataFrame(rows, columns=None if rows else [SEED, "value"])
+
+
+def curve_table(
+    axes: Mapping[str, Mapping[str, Any]], points: Mapping[str, list[Point]], name: str
+) -> pd.DataFrame:
+    """One row per point of a number: ``id``, axes, ``step``, ``tokens``, ``time``, ``value``.
+
+    Args:
+        axes: of every cell, by id.
+        points: of the same cells.
+        name: of the number.
+    """
+    rows = [
+        {
+            "id": cell_id, **axes[cell_id], "step": point.get("step", i),
+            "tokens": point.get("tokens"), "time": point.get("time", point.get("seconds")),
+            "value": float(point[name]),
+        }
+        for cell_id, own in points.items()
+        for i, point in enumerate(own)
+        if isinstance(point.get(name), int | float)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)

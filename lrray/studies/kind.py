@@ -79,6 +79,11 @@ class Kind:
     """Whether its cells ask ``context.should_stop``."""
     report: str = "lrray.reports.grid.report"
     """Module that describes a run: ``answer(run)`` and ``sections(run)``."""
+    graph: Callable[[Mapping[str, Any]], Any] | None = None
+    """Makes the GSSM that a cell with these settings is about; None: there is none."""
+    load_model: Callable[[Mapping[str, Any], Path], Any] | None = None
+    """Makes the model that a cell with these settings trained, from the folder of the weights that
+    the cell kept (:mod:`lrray.kinds.weights`); None: it trains none."""
     program: str = "lrray.runs.grid:GridProgram"
     """The :class:`lrray.search.program.Program` that works a study off."""
 

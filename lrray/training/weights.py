@@ -28,6 +28,28 @@ def load_trained(model: nn.Module, checkpoint: Path) -> nn.Module:
     return model
 
 
+def load_weights(model: nn.Module, folder: Path) -> nn.Module:
+    """Gives a model the weights that a finished cell kept.
+
+    Raises:
+        LrrayError: they are damaged or of another model.
+    """
+    load_tensors(model_tensors(model), saved_tensors(folder))
+    return model
+
+
+def saved_tensors(folder: Path) -> SavedTensors:
+    """The tensors in a folder's ``model*.safetensors``.
+
+    Raises:
+        LrrayError: they are damaged.
+    """
+    try:
+        return SavedTensors(list(folder.glob("model*.safetensors")))
+    except (OSError, ValueError) as error:
+        raise LrrayError(str(folder), f"the weights are damaged: {error}") from None
+
+
 def model_tensors(model: nn.Module) -> dict[str, Tensor]:
     """Parameters, shared ones once, and the buffers that a state dict keeps: the model's own."""
     parameters = dict(model.named_parameters())

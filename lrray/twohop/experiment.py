@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lrray.training.distributed import Workers, join_workers
+from torch import nn
+
+from lrray.training.distributed import ALONE, Workers, join_workers
 from lrray.training.stopping import stop_on_sigterm
+from lrray.training.weights import load_tensors, saved_tensors
 from lrray.twohop.answering import Answering
 from lrray.twohop.chance import guessing
 from lrray.twohop.chat import ChatFormat
@@ -20,7 +23,7 @@ from lrray.twohop.config import TINY_WORLD, ExperimentConfig
 from lrray.twohop.evaluate import evaluate
 from lrray.twohop.facts import Facts
 from lrray.twohop.finetune import Finetuning, History, Replay
-from lrray.twohop.learner import AnswerLearner
+from lrray.twohop.learner import AnswerLearner, trainable
 from lrray.twohop.loading import load_chat_model, prepare
 from lrray.twohop.samples import SampleTable
 from lrray.twohop.splits import BuildConfig, Splits
@@ -37,8 +40,9 @@ def run_experiment(
     folder: Path,
     log: Log,
     should_stop: Callable[[], bool] = lambda: False,
-    keep: Callable[[dict[str, Any]], object] = lambda result: None,
+    keep: Callable[[dict[str, Any], Path | None], object] = lambda result, weights: None,
     saved: Callable[[], None] = lambda: None,
+    keep_weights: bool = False,
 ) -> dict[str, Any]:
     """Fine-tunes and measures; goes on from what an earlier try left in ``folder``.
 
@@ -49,8 +53,10 @@ def run_experiment(
         folder: keeps ``samples.jsonl`` and, until the end, checkpoints.
         log: hears every evaluation of the first worker, with ``step`` for the epoch.
         should_stop: asked before every epoch; a yes from any worker stops all.
-        keep: called by the first worker with what is returned, before checkpoints are removed.
+        keep: called by the first worker with what is returned and, where they are asked for, the
+            folder of the checkpoint with the weights, before that is removed.
         saved: called by the first worker when a checkpoint and all that it needs is in ``folder``.
+        keep_weights: whether they are.
 
     Returns:
         The last evaluation's numbers; from before training the gap and the second hops; chance
@@ -65,12 +71,26 @@ def run_experiment(
     task = make_task(config.task, facts, build)
     run = _Run(facts, build, task, config, workers, folder / f"seed_{seed}", saved)
     with stop_on_sigterm() as terminated:
-        history = run.finetune(log, lambda: terminated() or should_stop())
+        history = run.finetune(log, lambda: terminated() or should_stop(), keep_weights)
     result = {**_final(history), **_chances(task.splits), "attributes": _attributes(task.splits)}
     if workers.is_first:
-        keep(result)
+        keep(result, run.scratch if keep_weights else None)
         shutil.rmtree(run.scratch, ignore_errors=True)
     return result
+
+
+def load_finetuned(facts: Facts, config: ExperimentConfig, seed: int, weights: Path) -> nn.Module:
+    """The model of an experiment with the weights that it kept, in evaluation mode.
+
+    Raises:
+        LrrayError: the model cannot be had, or the weights are damaged or of another one.
+    """
+    build = BuildConfig(seed=seed, **config.data.model_dump())
+    task = make_task(config.task, facts, build)
+    model, _, _ = _Run(facts, build, task, config, ALONE, weights, lambda: None).model(False)
+    model = prepare(model, config.finetune, seed)
+    load_tensors(trainable(model), saved_tensors(weights))
+    return model.eval()
 
 
 @dataclass
@@ -88,9 +108,9 @@ class _Run:
     def __post_init__(self) -> None:
         self.scratch = self.folder / "unfinished"
 
-    def finetune(self, log: Log, should_stop: Callable[[], bool]) -> History:
+    def finetune(self, log: Log, should_stop: Callable[[], bool], save_last: bool) -> History:
         config, seed = self.config.finetune, self.build.seed
-        model, chat, replay = self._model()
+        model, chat, replay = self.model()
         # There first: of a large model the host may not hold every worker's float32 weights.
         model = model.to(self.workers.device)
         rows = [chat.example(messages) for messages in self.task.training]
@@ -102,16 +122,18 @@ class _Run:
             learner, rows, config, seed, self.workers,
             evaluate=lambda epoch, loss: self._evaluate(asked, epoch, loss, log),
             replay=replay, folder=self.scratch, should_stop=should_stop, saved=self.saved,
+            save_last=save_last,
         ).run()  # fmt: skip
 
-    def _model(self) -> tuple[Any, ChatFormat, Replay | None]:
+    def model(self, teach: bool = True) -> tuple[Any, ChatFormat, Replay | None]:
         if self.config.model != TINY_WORLD:
             return *load_chat_model(self.config.model), None
         task, config = self.task, self.config.tiny_world
         world = TinyWorld(self.facts, self.build, config, task.known, task.names)
-        world.teach(self.scratch, self.workers)
-        if self.workers.is_first:
-            self.saved()
+        if teach:
+            world.teach(self.scratch, self.workers)
+            if self.workers.is_first:
+                self.saved()
         count = self.config.finetune.replay_rows
         return world.model, world.chat, lambda step: world.replay(count, step)
 

@@ -39,6 +39,7 @@ class Finetuning:
         folder: of checkpoints; none: nothing is kept.
         should_stop: asked before every epoch; a yes from any worker stops all.
         saved: called in the first worker after every checkpoint.
+        save_last: write a checkpoint at the end as well.
     """
 
     learner: AnswerLearner
@@ -51,6 +52,7 @@ class Finetuning:
     folder: Path | None = None
     should_stop: Callable[[], bool] = lambda: False
     saved: Callable[[], None] = lambda: None
+    save_last: bool = False
 
     def run(self) -> History:
         """Trains from the newest checkpoint to the end.
@@ -75,6 +77,8 @@ class Finetuning:
             every = self.config.checkpoint_every
             if every and epoch % every == 0 and epoch < self.config.epochs:
                 self._save(epoch, history)
+        if self.save_last:
+            self._save(epoch, history)
         return history
 
     def _train_epoch(self, epoch: int) -> float:

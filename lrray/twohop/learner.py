@@ -93,12 +93,17 @@ class AnswerLearner(Learner):
             return token_losses(self._parallel, batch).sum()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Values of what is trained, by name: a base model under adapters stays out."""
-        return {
-            name: parameter.detach()
-            for name, parameter in self.model.named_parameters()
-            if parameter.requires_grad
-        }
+        """Values of what is trained."""
+        return trainable(self.model)
+
+
+def trainable(model: nn.Module) -> dict[str, Tensor]:
+    """Values of what is trained, by name: a base model under adapters stays out."""
+    return {
+        name: parameter.detach()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
 
 
 def _seed(*parts: int) -> int:

@@ -63,7 +63,7 @@ def section_of(run: Run, title: str) -> Section:
 
 
 def test_the_difference_is_paired_by_seed_and_adjusted_after_holm(tmp_path: Path) -> None:
-    compared = train.comparisons(groups_of(fill(tmp_path)))
+    compared = train.comparisons(groups_of(fill(tmp_path).wanted_records()))
     expected = [
         paired_difference(*([excess(pair, size, seed) for seed in range(6)] for pair in PAIRS))
         for size in (8, 32)
@@ -84,7 +84,7 @@ def test_runs_of_other_lengths_are_not_subtracted_from_each_other(tmp_path: Path
         longer = {"pair": PAIRS[0], "train": {"steps": 20000}, "seed": seed}
         result = {"excess_bits": -5.0, "excess_bits_se": 0.01}
         RunFolder(run.path).save_cell(Cell("train", longer, axes, "c0de"), result, 1.0)
-    (one,) = train.comparisons(groups_of(run))
+    (one,) = train.comparisons(groups_of(run.wanted_records()))
     assert one.of_first.mean > 0
 
 
@@ -99,7 +99,7 @@ def test_pairs_of_each_seeds_own_draw_are_seeds_of_one_setting(tmp_path: Path) -
                 cell = Cell("train", {**settings, "pair": pair}, {"pair": pair, "seed": seed}, "c")
                 folder.save_cell(cell, {"excess_bits": excess(pair, 8, seed)}, 1.0)
         run = Run(folder.path)
-        (one,) = train.comparisons(groups_of(run))
+        (one,) = train.comparisons(groups_of(run.wanted_records()))
         assert one.result.difference.n == 3
         return section_of(run, "Comparison").text
 
@@ -175,7 +175,7 @@ def test_a_single_seed_claims_no_interval(tmp_path: Path) -> None:
 def test_seeds_that_only_one_pair_has_are_left_out(tmp_path: Path) -> None:
     run = fill(tmp_path, sizes=(8,), seeds=3)
     save(RunFolder(run.path), "easy_to_infer", 8, 9, {})
-    assert train.comparisons(groups_of(run))[0].result.difference.n == 3
+    assert train.comparisons(groups_of(run.wanted_records()))[0].result.difference.n == 3
 
 
 def test_the_page_holds_the_comparison_and_its_figures(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_single_seed_has_no_bootstrap_interval(tmp_path: Path) -> None:
 
 
 def test_both_kinds_keep_their_colours_along_an_axis_of_numbers(tmp_path: Path) -> None:
-    groups = groups_of(fill(tmp_path, sizes=(8, 16, 32)))
+    groups = groups_of(fill(tmp_path, sizes=(8, 16, 32)).wanted_records())
     (axes,) = excess_figure(groups).axes
     lines = {bar.get_label(): bar.lines[0] for bar in axes.containers}
     assert [(name, line.get_color()) for name, line in lines.items()] == [
@@ -252,7 +252,7 @@ def test_panels_that_share_an_axis_show_all_that_is_in_any_of_them(tmp_path: Pat
             axes = {"pair_set": pair_set, "pair": pair, "model.hidden_size": size, "seed": 0}
             result = {"excess_bits": level + PAIRS.index(pair), "excess_bits_se": 0.01}
             folder.save_cell(Cell("train", axes, axes, "c0de"), result, 1.0)
-    panels = excess_figure(groups_of(Run(folder.path))).axes
+    panels = excess_figure(groups_of(Run(folder.path).wanted_records())).axes
     assert [axes.get_title(loc="left") for axes in panels] == ["entropy", "gzip"]
     assert {axes.get_ylim() for axes in panels} == {panels[0].get_ylim()}
     low, high = panels[0].get_ylim()
@@ -261,7 +261,7 @@ def test_panels_that_share_an_axis_show_all_that_is_in_any_of_them(tmp_path: Pat
 
 
 def test_settings_that_are_no_numbers_have_a_row_for_both_kinds(tmp_path: Path) -> None:
-    groups = groups_of(fill(tmp_path, sizes=("gru", "lstm")))
+    groups = groups_of(fill(tmp_path, sizes=("gru", "lstm")).wanted_records())
     (axes,) = excess_figure(groups).axes
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["gru", "lstm"]
     assert axes.get_ylabel() == "hidden_size"
@@ -297,7 +297,7 @@ def test_the_name_of_an_axis_is_not_repeated_where_it_is_the_only_one(tmp_path: 
 
 def test_names_of_axes_are_told_where_several_vary(tmp_path: Path) -> None:
     run = fill(tmp_path, sizes=("gru", "lstm"), seeds=2)
-    groups = groups_of(run)
+    groups = groups_of(run.wanted_records())
     for i, group in enumerate(groups):
         group.axes["num_layers"] = i % 2
     assert list(settings_of(groups)) == [

@@ -32,7 +32,11 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def losses(folder: RunFolder) -> list[float]:
-    return [value for group in groups_of(Run(folder.path)) for value in group.values("loss")]
+    return [
+        value
+        for group in groups_of(Run(folder.path).wanted_records())
+        for value in group.values("loss")
+    ]
 
 
 def changed(folder: RunFolder, first: dict[str, Any], then: dict[str, Any], most: int) -> None:

@@ -1,6 +1,6 @@
 """Kind ``difficulty``: which (alpha_X, alpha_Z) are equally hard."""
 
-from lrray.kinds.difficulty.cell import run_cell
+from lrray.kinds.difficulty.cell import draw_graph, run_cell
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.studies.kind import Kind
 
@@ -9,6 +9,7 @@ KIND = Kind(
     run_cell=run_cell,
     results_version=1,
     report="lrray.reports.difficulty.report",
+    graph=draw_graph,
     program="lrray.kinds.difficulty.run:DifficultyProgram",
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 from lrray.config import parse
 from lrray.difficulty.estimate import SampleSize, estimate
 from lrray.errors import LrrayError
-from lrray.gssm import GraphConfig
+from lrray.gssm import GSSM, GraphConfig
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.search.objective import OBJECTIVE, Objective, Score
 from lrray.studies.cell import Cell, result_code
@@ -38,6 +38,11 @@ def make_cell(
         axes={**(point or {}), "alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
         code=result_code(study),
     )
+
+
+def draw_graph(settings: Mapping[str, Any]) -> GSSM:
+    """The graph of a cell with the kernels of its draw ``seed``."""
+    return GSSM(parse(GraphConfig, settings["graph"], "graph"), settings["seed"])
 
 
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:

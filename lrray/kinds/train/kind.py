@@ -28,6 +28,7 @@ from lrray.errors import LrrayError, did_you_mean
 from lrray.gssm import GSSM, GraphConfig
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import needed_data, task
+from lrray.kinds.weights import asked_to_keep, keep_newest
 from lrray.models.config import ModelConfig
 from lrray.references import user_modules
 from lrray.studies.cell import digest
@@ -55,6 +56,9 @@ class Study(CellStudy):
     model: ModelConfig = ModelConfig()
     train: TrainConfig
     """Its data, model and shuffle seeds are added to the cell's ``seed``."""
+    keep_weights: bool | None = None
+    """Whether finished cells keep their model's weights; default: those of up to a million
+    parameters. No part of a cell's identity."""
     compressors: tuple[str, ...] = ()
     """Compressors measured on the held-out set, in bits per token; ``module:function`` for one's
     own."""
@@ -172,6 +176,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     # torch and transformers load only where a model is trained.
     from lrray.models.build import build_model
     from lrray.models.size import model_size
+    from lrray.training.distributed import join_workers
     from lrray.training.loop import train
 
     gssm, config = task(settings)
@@ -186,6 +191,8 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     )  # fmt: skip
     if trained.evaluation is None:
         raise Stopped
+    if join_workers(config.device).is_first:
+        keep_newest(context.checkpoint / "checkpoints", context, asked_to_keep(context))
     size = model_size(model, config.seq_len)
     return {
         **dict(numbers_in(trained.evaluation.metrics(), "/")),
@@ -211,6 +218,17 @@ def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, 
     }
 
 
+def _load_model(settings: Mapping[str, Any], weights: Path) -> Any:
+    """The model that a cell trained."""
+    from lrray.models.build import build_model
+    from lrray.training.weights import load_weights
+
+    gssm, config = task(settings)
+    model_config = parse(ModelConfig, settings["model"], "model")
+    model = build_model(model_config, gssm.vocab_size, config.seq_len, config.model_seed)
+    return load_weights(model, weights).eval()
+
+
 KIND = Kind(
     Study=Study,
     run_cell=run_cell,
@@ -220,4 +238,6 @@ KIND = Kind(
     live=("step", "train_loss_bits", "excess_bits", "tokens_per_s"),
     stops=True,
     report="lrray.reports.train.report",
+    graph=lambda settings: task(settings)[0],
+    load_model=_load_model,
 )

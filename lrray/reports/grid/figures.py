@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lrray.reports.style import COLORS, figure
+from lrray.reports.style import ALONE, COLORS, figure
 from lrray.results.groups import Group, MeanCurve, label, varying
 
 MAX_LINES, MAX_PANELS = len(COLORS), 6
 _PANEL = (3.85, 3.2)
-_ALONE = (5.6, 3.9)
 
 
 def split_lines(
@@ -161,7 +160,7 @@ def spread(titles: Sequence[str]) -> list[str]:
 def size(panels: int) -> tuple[float, float]:
     """Width and height of a figure with so many panels."""
     rows, columns = _rows_and_columns(min(panels, MAX_PANELS))
-    return _ALONE if panels == 1 else (_PANEL[0] * columns, _PANEL[1] * rows)
+    return ALONE if panels == 1 else (_PANEL[0] * columns, _PANEL[1] * rows)
 
 
 def _rows_and_columns(panels: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ MAX_FIGURES = 4
 
 def answer(run: Run) -> str:
     """The best, or the lowest and highest, mean of the first metric, with errors and counts."""
-    groups = groups_of(run)
+    groups = groups_of(run.wanted_records())
     metrics = metrics_of(groups)
     if not metrics:
         return f"No cell has finished yet ({_counts(run)})."
@@ -53,7 +53,7 @@ def answer(run: Run) -> str:
 
 def sections(run: Run) -> list[Section]:
     """Results by axes, then learning curves where cells logged any."""
-    groups = groups_of(run)
+    groups = groups_of(run.wanted_records())
     metrics = metrics_of(groups)
     if not metrics:
         return [Section("Results", f"No cell has finished yet ({_counts(run)}).")]

@@ -53,7 +53,7 @@ def answer(run: Run) -> str:
     Where sizes vary, the excess loss of each comes first; where compressors were measured, how far
     each is above the bound comes last, nearest first.
     """
-    groups = groups_of(run)
+    groups = groups_of(run.wanted_records())
     compared = comparisons(groups)
     if not compared:
         return grid.answer(run)
@@ -131,7 +131,7 @@ def _distances(groups: list[Group]) -> list[str]:
 
 def sections(run: Run) -> list[Section]:
     """The comparison, learning curves, compressors where they were measured, all numbers."""
-    groups = groups_of(run)
+    groups = groups_of(run.wanted_records())
     compared = comparisons(groups)
     if not compared:
         return grid.sections(run)

@@ -153,7 +153,7 @@ def cells_of(run: Run) -> list[Cells]:
     """Finished cells by dataset and setting, in the order of their names."""
     threshold = known_threshold(run)
     found = []
-    for group in groups_of(run):
+    for group in groups_of(run.wanted_records()):
         axes = {name: value for name, value in group.axes.items() if name != "dataset"}
         setting = label(axes) if axes else ""
         records = tuple(group.records)
