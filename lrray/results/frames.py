@@ -10,7 +10,6 @@ import pandas as pd
 
 from lrray.config import load_yaml
 from lrray.errors import LrrayError
-from lrray.results.groups import means
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run, unknown
 from lrray.results.tables import SEED, axes_of, cell_table, curve_table, number_names
@@ -81,6 +80,8 @@ class RunFrames(Run):
         Raises:
             LrrayError: there is no such number or axis.
         """
+        from lrray.results.groups import means  # and scipy with it
+
         records = list(self.wanted_records())
         self.check_number(records, name)
         given = axes_of(records) if by is None else [self.axis(axis) for axis in by]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from optuna.samplers import BaseSampler
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lrray.config import Problem, Settings
 from lrray.errors import did_you_mean
 from lrray.references import is_reference
-from lrray.studies.sampler import custom_sampler, try_sampler
 from lrray.studies.space import SearchSpace
+
+if TYPE_CHECKING:  # Optuna loads where a study searches
+    from optuna.samplers import BaseSampler
 
 _OPTUNAS = ("tpe", "gp", "random", "grid")
 SAMPLERS = ("level_set", *_OPTUNAS)
@@ -104,6 +105,8 @@ class Search(Settings):
 
     def custom_sampler(self, seed: int) -> BaseSampler:
         """The sampler of ``module:Class``."""
+        from lrray.studies.sampler import custom_sampler
+
         return custom_sampler(self.sampler, self.options, seed)
 
     def try_sampler(self, space: SearchSpace) -> None:
@@ -112,6 +115,8 @@ class Search(Settings):
         Raises:
             Problem: it cannot.
         """
+        from lrray.studies.sampler import try_sampler
+
         if is_reference(self.sampler):
             try_sampler(self.custom_sampler(self.seed), self.sampler, space.to_optuna())
 

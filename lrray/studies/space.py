@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from lrray.config import Problem, Settings
+
+if TYPE_CHECKING:  # Optuna loads where a study searches
+    from optuna.distributions import BaseDistribution
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -81,6 +78,12 @@ class Range(Settings):
 
     def to_optuna(self) -> BaseDistribution:
         """The same range in Optuna's terms."""
+        from optuna.distributions import (
+            CategoricalDistribution,
+            FloatDistribution,
+            IntDistribution,
+        )
+
         if self.values is not None:
             return CategoricalDistribution(self.values)
         assert self.low is not None
