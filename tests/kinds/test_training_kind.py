@@ -272,6 +272,42 @@ def test_a_cell_reads_the_data_file_made_ahead_else_makes_its_own(study: Path) -
     assert not (ahead.path / "shared/data").exists()
 
 
+def test_a_study_may_train_on_surrogates_beside_the_graph(study: Path) -> None:
+    axes = json.dumps({"surrogate": [None, 0, 2]})
+    points = checked(study, f"grid={axes}", "train.num_train_sequences=8")
+    settings = [point.study.cell_settings() for point in points]
+    assert [own.get("surrogate", "none") for own in settings] == ["none", 0, 2]
+    assert len({data.path(Path()) for data in needed_data(settings)}) == 3
+    folder = RunFolder.create(study.parent / "run", "tiny")
+    results = [
+        numbers(run_durably(Cell("train", own, {}, "code"), folder, Limits())) for own in settings
+    ]
+    assert len({result["loss_bits"] for result in results}) == 3
+    graph, unigrams, trigrams = results
+    assert unigrams["bound_bits"] == pytest.approx(unigrams["unigram_bits"])
+    assert trigrams["bound_bits"] == pytest.approx(trigrams["trigram_bits"])
+    assert graph["bound_bits"] < graph["unigram_bits"] - 0.01
+
+
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        ({"mode": "context"}, "surrogate: a graph with context nodes has no surrogate"),
+        ({"state_dim": 600}, r"surrogate: a surrogate's table must .*, but got '600\*\*3"),
+        ({"state_dim": 60_000}, r"surrogate: contexts x joint states .*, but got '60000\*\*2"),
+    ],
+)
+def test_a_surrogate_that_cannot_be_made_is_refused_before_any_work(
+    study: Path, token: dict[str, Any], message: str
+) -> None:
+    pairs = load_yaml(study.parent / "pairs.yaml")
+    pairs["graph"]["nodes"][1] |= token
+    (study.parent / "pairs.yaml").write_text(dump_yaml(pairs))
+    checked(study)
+    with pytest.raises(LrrayError, match=rf"tiny\.yaml: {message}"):
+        checked(study, "surrogate=2")
+
+
 def test_compressors_need_the_held_out_tokens_but_no_exact_bound() -> None:
     names = [f"Z{i}" for i in range(1, 14)]
     nodes = [{"name": name, "state_dim": 4, "alpha": 0.1} for name in names]

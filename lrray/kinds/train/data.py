@@ -13,17 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from lrray.config import parse
-from lrray.gssm import GSSM, GraphConfig
+from lrray.gssm import GSSM, GraphConfig, SequenceModel
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext
 from lrray.training.config import TrainConfig
 from lrray.training.dataset import DamagedDataset, open_dataset, write_dataset
 
 
-def task(settings: Mapping[str, Any]) -> tuple[GSSM, TrainConfig]:
-    """The kernel draw that a cell of kind ``train`` learns, and how, with its seed added."""
+def task(settings: Mapping[str, Any]) -> tuple[SequenceModel, TrainConfig]:
+    """The kernel draw, or its surrogate, that a cell learns, and how, with its seed added."""
     seed, own = settings["seed"], settings["graph_seed"]
-    gssm = GSSM(parse(GraphConfig, settings["graph"], "graph"), seed if own is None else own)
+    gssm: SequenceModel = GSSM(
+        parse(GraphConfig, settings["graph"], "graph"), seed if own is None else own
+    )
+    if "surrogate" in settings:
+        gssm = gssm.markov_surrogate(settings["surrogate"])
     config = parse(TrainConfig, settings["train"], "train")
     names = ("data_seed", "model_seed", "shuffle_seed")
     return gssm, config.model_copy(update={name: getattr(config, name) + seed for name in names})
@@ -105,4 +109,6 @@ def _stream(settings: Mapping[str, Any]) -> str:
     seed, train = settings["seed"], settings["train"]
     graph_seed = seed if settings["graph_seed"] is None else settings["graph_seed"]
     facts = [settings["graph"], graph_seed, train["seq_len"], train["data_seed"] + seed]
+    if "surrogate" in settings:
+        facts.append(settings["surrogate"])
     return digest(facts)

@@ -25,7 +25,10 @@ from pydantic import Field, field_validator, model_validator
 from lrray.config import Problem, numbers_in, parse
 from lrray.difficulty.compressors import COMPRESSORS, check_compressors, compressor_label
 from lrray.errors import LrrayError, did_you_mean
-from lrray.gssm import GSSM, GraphConfig
+from lrray.gssm import GraphConfig, SequenceModel
+from lrray.gssm.kernels import context_nodes
+from lrray.gssm.ngrams import MAX_ORDER, check_order
+from lrray.gssm.surrogate import check_surrogate
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import needed_data, task
 from lrray.kinds.weights import asked_to_keep, keep_newest
@@ -53,6 +56,9 @@ class Study(CellStudy):
     """The graph that the pairs must be of; None: whichever their file names."""
     graph_seed: Annotated[int, Field(ge=0)] | None = None
     """Kernel draw; default: the pair's own seed, or the cell's ``seed``."""
+    surrogate: Annotated[int, Field(ge=0, le=MAX_ORDER)] | None = None
+    """Order of the graph's Markov surrogate to train on instead of the graph: what n-gram learning
+    alone costs. Often an axis of the grid, ``[null, 2]``."""
     model: ModelConfig = ModelConfig()
     train: TrainConfig
     """Its data, model and shuffle seeds are added to the cell's ``seed``."""
@@ -114,6 +120,7 @@ class Study(CellStudy):
         changed = self.model.type == "mamba" and self.train.weight_decay > 0
         return {
             **({"not_decayed": list(NOT_DECAYED)} if changed else {}),
+            **({} if self.surrogate is None else {"surrogate": self.surrogate}),
             "graph": graph.to_dict(),
             "graph_seed": self.graph_seed if self.graph_seed is not None else draw,
             "model": self.model.model_dump(mode="json", exclude_none=True),
@@ -152,6 +159,8 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
     settings = [study.cell_settings() for study in studies]
     seen = set()
     for study in studies:
+        if study.surrogate is not None:
+            _check_surrogate(study.chosen()[0], study.surrogate, where)
         vocab_size = study.chosen()[0].observed.state_dim
         model = study.tried_model()
         key = digest([model.model_dump(mode="json"), vocab_size, study.train.seq_len])
@@ -165,6 +174,20 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
                 raise LrrayError(place, error.rule, fix=error.fix, **got) from None
     for needed in needed_data(settings):
         needed.check(data_folder)
+
+
+def _check_surrogate(graph: GraphConfig, order: int, where: str) -> None:
+    """Refuses a surrogate that a graph does not have or that is too large."""
+    place = f"{where}: surrogate"
+    if context_nodes(graph):
+        raise LrrayError(
+            place, "a graph with context nodes has no surrogate", got=order, fix="leave it out"
+        )
+    try:
+        check_order(graph, order)
+        check_surrogate(graph, order)
+    except LrrayError as error:
+        raise LrrayError(place, error.rule, got=error.got, fix=error.fix) from None
 
 
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
@@ -204,7 +227,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     }
 
 
-def _compressed(gssm: GSSM, config: TrainConfig, names: list[str]) -> dict[str, float]:
+def _compressed(gssm: SequenceModel, config: TrainConfig, names: list[str]) -> dict[str, float]:
     """Bits per token of compressors on the held-out sequences."""
     from lrray.difficulty import compress_bits_per_token
     from lrray.training.heldout import heldout_tokens

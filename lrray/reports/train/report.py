@@ -43,7 +43,9 @@ MAX_LEVELS = 6
 MAX_BELOW = 3
 """Standard errors below the bound at which a cell is held to be wrong."""
 
-_NUMBERS = ("excess_bits", "loss_bits", "bound_bits", "accuracy")
+_NUMBERS = (
+    "excess_bits", "loss_bits", "bound_bits", "accuracy", "share_captured", "share_beyond_trigram",
+)  # fmt: skip
 _SIZES = ("num_parameters", "num_non_embedding_parameters", "flops_per_token")
 
 
