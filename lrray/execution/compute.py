@@ -104,9 +104,10 @@ def _of_seed(context: CellContext, seed: int, first: bool) -> CellContext:
 def _averaged(results: list[dict[str, float]]) -> dict[str, Any]:
     """Means, standard errors and single values of every number."""
     merged: dict[str, Any] = {"num_seeds": len(results), "per_seed": {}}
-    for name in results[0]:
-        values = [result[name] for result in results]
-        statistics = summarize(values)
+    for name in dict.fromkeys(name for result in results for name in result):
+        values = [result.get(name) for result in results]
+        # A number may be defined for some seeds alone, as the share of an information of 0 bits.
+        statistics = summarize([value for value in values if value is not None])
         merged[name], merged[f"{name}_se"] = statistics.mean, statistics.standard_error
         merged["per_seed"][name] = values
     return merged

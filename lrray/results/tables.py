@@ -51,8 +51,11 @@ def number_names(records: Iterable[CellRecord]) -> list[str]:
 
 def values_of(record: CellRecord, name: str) -> list[float]:
     """One number per seed: of a cell that repeats seeds each of them; none where it has none."""
-    own = record.result.get("per_seed", {}).get(name, [record.result.get(name)])
-    return [float(value) for value in own if value is not None]
+    return [float(value) for value in _per_seed(record, name) if value is not None]
+
+
+def _per_seed(record: CellRecord, name: str) -> list[float | None]:
+    return list(record.result.get("per_seed", {}).get(name, [record.result.get(name)]))
 
 
 def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
@@ -60,14 +63,15 @@ def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for record in records:
         if record.state == DONE:
-            values = values_of(record, name)
+            values = _per_seed(record, name)
             seeds = record.settings.get(SEED, record.settings.get("seeds"))
             seeds = seeds if isinstance(seeds, list) else [seeds]
             # A number that a cell gives once for all its seeds is one value.
             known = seeds if len(seeds) == len(values) else [None] * len(values)
             rows += [
-                {**record.axes, SEED: seed, "value": value}
+                {**record.axes, SEED: seed, "value": float(value)}
                 for seed, value in zip(known, values, strict=True)
+                if value is not None
             ]
     return pd.DataFrame(rows, columns=None if rows else [SEED, "value"])
 

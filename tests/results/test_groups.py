@@ -85,6 +85,12 @@ def test_a_cell_that_repeats_seeds_counts_as_so_many() -> None:
     assert row["loss_se"] == pytest.approx(expected.standard_error)
 
 
+def test_a_seed_without_a_number_does_not_count_for_it() -> None:
+    result = {"share": 0.5, "num_seeds": 3, "per_seed": {"share": [0.25, None, 0.75]}}
+    table = means([record({"rate": 0.1}, result, seed=[5, 6, 7])], "share", ["rate"])
+    assert table[["mean", "n"]].to_numpy().tolist() == [[0.5, 2]]
+
+
 def test_numbers_that_only_some_settings_give_stand_in_their_rows() -> None:
     records = [record({"kind": "a"}, {"loss": 1.0}), record({"kind": "b"}, {"loss": 2.0, "aux": 7})]
     rows = {row["kind"]: row for row in means_table(records).to_dict("records")}
