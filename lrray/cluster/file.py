@@ -11,13 +11,18 @@ import re
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from lrray.config import key_path, load_yaml
+from lrray.config import key_path
 from lrray.errors import LrrayError, did_you_mean
+from lrray.yaml_text import load_foreign_yaml
 
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]*>")
+_CLASSIC = ("head_node", "worker_nodes", "min_workers")
+"""Keys of cluster files from before there were types of nodes; Ray still takes them."""
 _WAIT_S = 10.0
 """How long a machine may take to answer; ``ray up`` would wait for many minutes."""
 
@@ -29,7 +34,7 @@ def read_cluster_file(path: str | Path) -> dict[str, Any]:
         LrrayError: it is no cluster file of Ray's, something is left to fill in, or a file that it
             names is missing.
     """
-    data = load_yaml(path)
+    data = load_foreign_yaml(path)
     where = str(path)
     for place, text in _texts(data):
         left = _PLACEHOLDER.search(text)
@@ -112,11 +117,17 @@ def _check_provider(data: Mapping[str, Any], where: str) -> None:
             f"{where}: provider.type", "this key is required", fix="add 'provider: {type: aws}'"
         )
     kind = provider["type"]
-    if kind not in _NODE_PROVIDERS:
+    if not isinstance(kind, str) or kind not in _NODE_PROVIDERS:
         raise LrrayError(
             f"{where}: provider.type", "no provider of Ray's has this name", got=kind,
             fix=did_you_mean(str(kind), _NODE_PROVIDERS),
         )  # fmt: skip
+    for key in ("head_node", "worker_nodes"):
+        if data.get(key) and kind != "local":
+            raise LrrayError(
+                f"{where}: {key}", "Ray takes nodes by their types alone",
+                fix="move what it holds to available_node_types, as node_config of a type",
+            )  # fmt: skip
     if kind != "local" or "coordinator_address" in provider:
         return
     for key in ("head_ip", "worker_ips"):
@@ -137,9 +148,12 @@ def _check_schema(data: dict[str, Any], where: str) -> None:
 
     quiet()  # it would tell of every default
     schema = Path(ray.autoscaler.__file__).with_name("ray-schema.json")
+    # `ray up` takes these out by itself before it checks.
+    current = {key: value for key, value in data.items() if key not in _CLASSIC}
     try:
-        validate(data, json.loads(schema.read_bytes()))
-        validate_config(prepare_config(data))
+        validate(current, json.loads(schema.read_bytes()))
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it tells of old keys
+            validate_config(prepare_config(data))
     except ValidationError as error:
         place = key_path(error.absolute_path)
         raise LrrayError(
