@@ -73,7 +73,7 @@ class FinetuneConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _take_trl_keys(cls, data: Any) -> Any:
-        return translate(data)
+        return translate(data, cls.model_fields)
 
     def steps_per_epoch(self, num_rows: int) -> int:
         """Optimizer steps of an epoch; the last one may be of fewer rows."""
