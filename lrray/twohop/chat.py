@@ -5,8 +5,10 @@ Axis letters: B row, T token.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import torch
@@ -18,6 +20,9 @@ from lrray.twohop.rows import Message
 IGNORED = -100
 """Label of tokens that carry no loss."""
 
+TEMPLATE_DATE = datetime(2024, 7, 26)
+"""Today, for templates that write the date: cells must not depend on the day they run."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -25,6 +30,19 @@ class Example:
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
+
+
+_DATE_CALL = re.compile(r"""\bstrftime_now\(\s*(?:format\s*=\s*)?(["'])(.*?)\1\s*\)""")
+
+
+def _with_frozen_date(template: str, where: str) -> str:
+    frozen = _DATE_CALL.sub(lambda call: repr(TEMPLATE_DATE.strftime(call[2])), template)
+    if re.search(r"\bstrftime_now\s*\(", frozen):
+        raise LrrayError(
+            f"{where}: chat template", "depends on today's date in a way that cannot be frozen",
+            fix="write a date into the tokenizer's chat_template, and save it to a folder",
+        )  # fmt: skip
+    return frozen
 
 
 class ChatFormat:
@@ -35,7 +53,7 @@ class ChatFormat:
         where: opens error lines, usually the model's name.
 
     Raises:
-        LrrayError: no chat template, or no token that ends a turn.
+        LrrayError: no chat template, one that depends on the day, or no token that ends a turn.
     """
 
     def __init__(self, tokenizer: Any, where: str) -> None:
@@ -46,6 +64,10 @@ class ChatFormat:
                 fix="name the chat ('Instruct') variant of the model, or set the tokenizer's"
                 " chat_template and save both to a folder",
             )  # fmt: skip
+        template = str(tokenizer.get_chat_template())
+        self._template = _with_frozen_date(template, where)
+        self.writes_date = self._template != template
+        """Whether its template writes today's date, for which :data:`TEMPLATE_DATE` stands."""
         self.end_of_turn = self._find_end_of_turn()
         pad = tokenizer.pad_token_id
         self.pad: int = self.end_of_turn if pad is None else int(pad)
@@ -97,8 +119,9 @@ class ChatFormat:
         try:
             # Templates that know no thinking mode ignore the variable.
             text = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=ask, enable_thinking=False
-            )
+                list(messages), tokenize=False, add_generation_prompt=ask, enable_thinking=False,
+                chat_template=self._template,
+            )  # fmt: skip
         except Exception as error:  # whatever a template raises: it is a program of its own
             raise LrrayError(
                 f"{self.where}: chat template", f"refuses these messages: {error}",

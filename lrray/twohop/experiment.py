@@ -18,13 +18,14 @@ from lrray.training.stopping import stop_on_sigterm
 from lrray.training.weights import load_tensors, saved_tensors
 from lrray.twohop.answering import Answering
 from lrray.twohop.chance import guessing
-from lrray.twohop.chat import ChatFormat
+from lrray.twohop.chat import TEMPLATE_DATE, ChatFormat
 from lrray.twohop.config import TINY_WORLD, ExperimentConfig
 from lrray.twohop.evaluate import evaluate
 from lrray.twohop.facts import Facts
 from lrray.twohop.finetune import Finetuning, History, Replay
 from lrray.twohop.learner import AnswerLearner, trainable
-from lrray.twohop.loading import load_chat_model, prepare
+from lrray.twohop.loading import check_fits, load_chat_model, prepare
+from lrray.twohop.rows import Message
 from lrray.twohop.samples import SampleTable
 from lrray.twohop.splits import BuildConfig, Splits
 from lrray.twohop.tasks import Task, make_task
@@ -73,6 +74,7 @@ def run_experiment(
     with stop_on_sigterm() as terminated:
         history = run.finetune(log, lambda: terminated() or should_stop(), keep_weights)
     result = {**_final(history), **_chances(task.splits), "attributes": _attributes(task.splits)}
+    result |= run.notes
     if workers.is_first:
         keep(result, run.scratch if keep_weights else None)
         shutil.rmtree(run.scratch, ignore_errors=True)
@@ -104,6 +106,8 @@ class _Run:
     saved: Callable[[], None]
     scratch: Path = field(init=False)
     """Weights that only a run that is not done yet needs."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What the result says of the model beside numbers."""
 
     def __post_init__(self) -> None:
         self.scratch = self.folder / "unfinished"
@@ -127,7 +131,12 @@ class _Run:
 
     def model(self, teach: bool = True) -> tuple[Any, ChatFormat, Replay | None]:
         if self.config.model != TINY_WORLD:
-            return *load_chat_model(self.config.model), None
+            model, chat = load_chat_model(self.config.model)
+            asked = self.config.evaluate
+            new_tokens = max(asked.max_new_tokens, asked.max_new_tokens_cot)
+            check_fits(model, chat, self._chats(), new_tokens)
+            self.notes = {"template_date": f"{TEMPLATE_DATE:%Y-%m-%d}"} if chat.writes_date else {}
+            return model, chat, None
         task, config = self.task, self.config.tiny_world
         world = TinyWorld(self.facts, self.build, config, task.known, task.names)
         if teach:
@@ -136,6 +145,14 @@ class _Run:
                 self.saved()
         count = self.config.finetune.replay_rows
         return world.model, world.chat, lambda step: world.replay(count, step)
+
+    def _chats(self) -> list[list[Message]]:
+        """All chats that the model is to learn or to be asked."""
+        splits = self.task.splits
+        rows = [*splits.first_hop]
+        for one in splits.attributes.values():
+            rows += [*one.nocot, *one.cot, *one.nocot_shuffled, *one.second_hop]
+        return [*map(list, self.task.training), *(row["messages"] for row in rows)]
 
     def _evaluate(
         self, asked: Answering, epoch: int, loss: float, log: Log

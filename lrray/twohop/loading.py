@@ -5,15 +5,17 @@ Nothing is downloaded before a cell runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from lrray.errors import LrrayError
 from lrray.twohop.chat import ChatFormat
 from lrray.twohop.config import FinetuneConfig, Lora
+from lrray.twohop.rows import Message
 
 
 def load_chat_model(name: str) -> tuple[nn.Module, ChatFormat]:
@@ -29,7 +31,7 @@ def load_chat_model(name: str) -> tuple[nn.Module, ChatFormat]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         chat = ChatFormat(tokenizer, where)  # before gigabytes of weights are fetched
-        return AutoModelForCausalLM.from_pretrained(name, dtype="auto"), chat
+        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
     except LrrayError:
         raise
     except Exception as error:  # a dozen kinds, from the network to a broken file
@@ -40,6 +42,58 @@ def load_chat_model(name: str) -> tuple[nn.Module, ChatFormat]:
             " NAME --local-dir FOLDER' and set model: FOLDER; for a gated model accept its licence"
             " on its page, then 'hf auth login'",
         ) from None  # fmt: skip
+    _take_own_generation(model)
+    return model, chat
+
+
+def _take_own_generation(model: Any) -> None:
+    """Leaves of a model's generation settings its stops alone.
+
+    ``generate`` fills in from them whatever it is not told: a ban of repeated n-grams, a least
+    length or forced tokens would change what greedy decoding answers.
+    """
+    given = model.generation_config
+    model.generation_config = GenerationConfig(
+        bos_token_id=given.bos_token_id, eos_token_id=given.eos_token_id
+    )
+
+
+def check_fits(
+    model: nn.Module, chat: ChatFormat, chats: Iterable[Sequence[Message]], new_tokens: int
+) -> None:
+    """Refuses tokens that the model has no embedding of, and chats longer than its context.
+
+    Args:
+        model: as it was loaded.
+        chat: its chat format.
+        chats: all that it is to learn or to be asked.
+        new_tokens: room for an answer that it generates.
+
+    Raises:
+        LrrayError: what does not fit.
+    """
+    loaded: Any = model
+    vocabulary = int(loaded.get_input_embeddings().num_embeddings)
+    if not 0 <= chat.pad < vocabulary:
+        raise LrrayError(
+            chat.where, f"its padding token must be one of the model's {vocabulary}", got=chat.pad,
+            fix="set the tokenizer's pad_token to its eos_token and save it to a folder",
+        )  # fmt: skip
+    examples = [chat.example(messages) for messages in chats]
+    largest = max(max(example.prompt + example.answer) for example in examples)
+    if largest >= vocabulary:
+        raise LrrayError(
+            chat.where, f"its tokenizer must write the model's {vocabulary} tokens alone",
+            got=largest, fix="resize the model's embeddings to its tokenizer and save both",
+        )  # fmt: skip
+    longest = max(len(e.prompt) + max(len(e.answer), new_tokens) for e in examples)
+    context = getattr(loaded.config, "max_position_embeddings", None)
+    if context is not None and longest > context:
+        raise LrrayError(
+            chat.where, f"prompt and answer must fit into its context of {context} tokens",
+            got=longest, fix="shorten data.prompts, lower evaluate.max_new_tokens and"
+            " max_new_tokens_cot, or take a model with a longer context",
+        )  # fmt: skip
 
 
 def prepare(model: nn.Module, config: FinetuneConfig, seed: int) -> nn.Module:
