@@ -43,6 +43,12 @@ def study(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: run failed cells again.")
     ] = False,
+    keep_code: Annotated[
+        bool,
+        typer.Option(
+            "--keep-code", help="With --resume: keep results of code that has changed since."
+        ),
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Print what would run, and start nothing.")
     ] = False,
@@ -74,11 +80,14 @@ def study(
         from lrray.runs.plan import show_plan
 
         earlier = latest_run(out, loaded.name) if named is None else find_run(named, out).path
-        show_plan(loaded, None if earlier is None else RunFolder(earlier), console)
+        show_plan(loaded, None if earlier is None else RunFolder(earlier), console, keep_code)
         return
     from lrray.runs.run import Options, is_complete, run_study
 
-    options = Options(out=out, resume=named or resume, retry_failed=retry_failed, address=address)
+    options = Options(
+        out=out, resume=named or resume, retry_failed=retry_failed, keep_code=keep_code,
+        address=address,
+    )  # fmt: skip
     try:
         run = run_study(loaded, options, console)
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lrray.execution.own_copy import import_copy
 from lrray.execution.stopping import never
 from lrray.files import write_whole
 from lrray.results.folder import RunFolder
@@ -53,6 +54,7 @@ def call(
             if tell is not None:
                 tell(dict(point))
 
+    import_copy(cell, folder)
     context = CellContext(
         checkpoint=folder.path / "checkpoints" / cell.id,
         shared=folder.path / "shared",

@@ -9,8 +9,10 @@ copy does not hold.
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_file_location
@@ -21,6 +23,17 @@ from lrray.results.code_copy import CODE, copied_files
 from lrray.results.folder import RunFolder
 from lrray.storage.folder import StoredFolder
 from lrray.studies.cell import Cell
+
+
+def work_in(path: Sequence[str]) -> None:
+    """Lets this process work in the first of these folders, and find modules in all.
+
+    So a relative path means the same to a cell as to the command. Tune and Train move each of their
+    workers to a folder of its own. On a node that has no such folder the worker stays there.
+    """
+    sys.path[:0] = [folder for folder in path if folder not in sys.path]
+    with suppress(OSError):
+        os.chdir(path[0])
 
 
 def import_copy(cell: Cell, folder: RunFolder) -> None:

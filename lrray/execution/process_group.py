@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, cast
 
 from lrray.errors import is_outage
 from lrray.execution import failure
 from lrray.execution.attempts import Limits, WorkerLost
 from lrray.execution.compute import call
+from lrray.execution.own_copy import work_in
 from lrray.execution.stopping import StopFlag, never
 from lrray.execution.watchdog import limited
 from lrray.results.folder import RunFolder
@@ -62,6 +64,7 @@ def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Worker
                 "folder": folder.address(),
                 "study": folder.name,
                 "limits": asdict(limits),
+                "path": [str(Path.cwd())],
             },
             scaling_config=ScalingConfig(
                 num_workers=spread.workers,
@@ -107,6 +110,7 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
     from ray.train.collective import barrier
 
     first = ray.train.get_context().get_world_rank() == 0
+    work_in(config["path"])
     cell, folder = Cell(**config["cell"]), open_folder(config["folder"])
     limits = Limits(**config["limits"])
     # The first rank alone writes checkpoints and curves, and asks for all whether to stop.

@@ -14,7 +14,6 @@ the process back as it was.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from lrray.errors import is_full_disk, no_room
 from lrray.execution.attempts import Limits, Outcome, forget, retried
 from lrray.execution.compute import call
 from lrray.execution.isolation import isolated
+from lrray.execution.own_copy import work_in
 from lrray.execution.process_group import Workers, run_on_workers
 from lrray.execution.stopping import StopFlag
 from lrray.execution.watchdog import limited
@@ -39,7 +39,7 @@ def trial(config: Mapping[str, Any]) -> None:
     """The Tune trainable: runs ``config['cells']`` in ``config['folder']``."""
     from ray import tune
 
-    sys.path[:0] = [path for path in config["path"] if path not in sys.path]
+    work_in(config["path"])
     folder, spread = open_folder(config["folder"]), Workers(**config["spread"])
     # A scheduler compares the curves of searched cells while they run.
     tell = tune.report if config["report"] else None

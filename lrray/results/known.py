@@ -48,9 +48,18 @@ class KnownCells:
     """Wanted cells without a result that counts, by id, and the newest result of other code."""
 
     @classmethod
-    def of(cls, folder: RunFolder | None) -> KnownCells:
-        """Those of a run; none without one."""
-        return cls([] if folder is None else list(folder.cells()), kept_codes(folder))
+    def of(cls, folder: RunFolder | None, keep_code: bool = False) -> KnownCells:
+        """Those of a run; none without one.
+
+        Args:
+            folder: of the run.
+            keep_code: whether all of them count, whatever code they came from.
+        """
+        if folder is None:
+            return cls()
+        records = list(folder.cells())
+        kept = {record.code for record in records} if keep_code else kept_codes(folder)
+        return cls(records, frozenset(kept))
 
     @cached_property
     def _of_settings(self) -> dict[str, list[CellRecord]]:
@@ -107,10 +116,8 @@ def _key(one: Cell | CellRecord) -> str:
     return digest({"kind": one.kind, "settings": one.settings})
 
 
-def kept_codes(folder: RunFolder | None) -> frozenset[str]:
+def kept_codes(folder: RunFolder) -> frozenset[str]:
     """Codes whose results the user keeps."""
-    if folder is None:
-        return frozenset()
     try:
         return frozenset(map(str, json.loads((folder.path / KEPT).read_bytes())["codes"]))
     except (OSError, ValueError, KeyError, TypeError):

@@ -92,9 +92,9 @@ class GridProgram:
         return bool(summary["done"] + summary["stopped"] == summary["cells"])
 
     @staticmethod
-    def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
+    def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:
         """See :func:`lrray.runs.plan.plan`."""
-        return plan(points, earlier)
+        return plan(points, earlier, known)
 
     @staticmethod
     def objective(study: CellStudy) -> Objective:

@@ -13,6 +13,7 @@ from lrray.gssm.checks import default_threads
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.results.record import DONE, CellRecord
+from lrray.runs.superseded import WOULD_RUN_AGAIN, codes_of, lines_about
 from lrray.search.memory import Searches
 from lrray.search.objective import objective
 from lrray.search.program import Plan, load_program
@@ -25,16 +26,20 @@ from lrray.studies.schema import CellStudy, Resources
 from lrray.text import duration
 
 
-def show_plan(study: LoadedStudy, earlier: RunFolder | None, console: Console) -> None:
+def show_plan(
+    study: LoadedStudy, earlier: RunFolder | None, console: Console, keep_code: bool = False
+) -> None:
     """Prints the plan.
 
     Args:
         study: what would be run.
         earlier: a run that ``--resume`` would continue.
         console: to print on.
+        keep_code: whether that keeps the results of other code.
     """
     read_code_anew()
-    plan = load_program(study.kind).plan(study.points, earlier)
+    known = KnownCells.of(earlier, keep_code)
+    plan = load_program(study.kind).plan(study.points, earlier, known)
     first = study.points[0].study
     table = Table("plan", "", show_header=False, box=None)
     table.add_row("question", Text(first.question))
@@ -49,6 +54,10 @@ def show_plan(study: LoadedStudy, earlier: RunFolder | None, console: Console) -
         _add_times(table, plan.cell_seconds, resources)
         table.add_row("estimated from", plan.source)
     console.print(table)
+    if earlier is not None:
+        codes = codes_of(study.points)
+        for line in lines_about(known.superseded_records, earlier, codes, WOULD_RUN_AGAIN):
+            console.print(line, soft_wrap=True)
 
 
 def _add_times(table: Table, cell_seconds: float, resources: Resources) -> None:
@@ -70,10 +79,9 @@ def _add_times(table: Table, cell_seconds: float, resources: Resources) -> None:
         table.add_row("cost", f"{hours * resources.price_per_gpu_hour:.2f}")
 
 
-def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
+def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:
     """What a run would do, and how long, from measured cells of an earlier run if there are any."""
     study: CellStudy = points[0].study
-    known = KnownCells.of(earlier)
     records = [record for record in known.records if record.state == DONE]
     rows: dict[str, Any] = {"grid points": len(points)}
     if study.search is None:
@@ -91,9 +99,8 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
     elif study.resources.cell_minutes is not None:
         mean, source = 60 * study.resources.cell_minutes, "cell_minutes in the study"
     else:
-        return Plan(rows, superseded=known.superseded_records)
-    left = (in_all - done_already) * mean
-    return Plan(rows, left, source, known.superseded_records)
+        return Plan(rows)
+    return Plan(rows, (in_all - done_already) * mean, source)
 
 
 def _trials(

@@ -23,14 +23,16 @@ from lrray.execution.schedulers import make_scheduler
 from lrray.execution.tune import run_cells
 from lrray.files import check_path
 from lrray.reports.report import is_cheap, write_report
+from lrray.results.code_copy import save_code
 from lrray.results.find import has_work
 from lrray.results.folder import RunFolder
-from lrray.results.known import KnownCells
+from lrray.results.known import KnownCells, keep_codes
 from lrray.results.provenance import provenance
 from lrray.results.record import FAILED
 from lrray.results.run import Run
 from lrray.runs.choose import chosen_folder, unfinished_run
 from lrray.runs.progress import Progress
+from lrray.runs.superseded import codes_of, told
 from lrray.search.program import Phase, Program, load_program
 from lrray.search.queue import CellSource, Steps
 from lrray.storage.objects import open_store
@@ -52,6 +54,8 @@ class Options:
     :func:`lrray.results.find.find_run` takes it."""
     retry_failed: bool = False
     """Whether failed cells of that run are run again."""
+    keep_code: bool = False
+    """Whether results that other code gave before count, now and in later runs of the folder."""
     address: str = "local"
     """Ray cluster: ``local``, ``auto`` or ``HOST:PORT``."""
 
@@ -136,6 +140,9 @@ def _execute(
     console.print(study.first.question, style="bold")
     folder.write_text("study.yaml", dump_yaml(study.resolved()))
     folder.write_json("provenance.json", provenance())
+    codes = codes_of(study.points)
+    for code in codes:
+        save_code(folder, code)
     announce(folder, study.first.tracking, shlex.join(study.given))
     folder.remove("summary.json")
     folder.forget_stop()
@@ -148,9 +155,12 @@ def _execute(
             folder.forget_failures()
         began = time.time()
         slots = num_slots(study.first.resources)
+        if options.keep_code:
+            keep_codes(folder)
         known = KnownCells.of(folder)
         work = program(study.points, folder, slots, known)
-        cells = Steps(folder, phase_sources(work.phases(), progress))
+        phases = told(work.phases(), known, folder, codes, say)
+        cells = Steps(folder, phase_sources(phases, progress))
         run_cells(cells, folder, study.first.resources, progress, make_scheduler(study.first))
         summary = write_summary(study.first, work, folder, time.time() - began)
         fetch()

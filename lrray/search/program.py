@@ -46,8 +46,6 @@ class Plan:
     """Time of all cells that are left, one after the other; None: unknown."""
     source: str = ""
     """Where that time comes from."""
-    superseded: Sequence[CellRecord] = ()
-    """Finished cells of other code than now, which would run again."""
 
 
 class Program(Protocol):
@@ -87,8 +85,14 @@ class Program(Protocol):
         """Whether the study has all that it asked for."""
 
     @staticmethod
-    def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
-        """What a run would do; ``earlier`` is the run that it would continue, only read."""
+    def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:
+        """What a run would do.
+
+        Args:
+            points: the study at every point of its grid.
+            earlier: the run that it would continue, only read.
+            known: what that holds; adopts the cells.
+        """
 
     @staticmethod
     def objective(study: Any) -> Objective:

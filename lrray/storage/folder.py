@@ -22,7 +22,7 @@ from lrray.results.record import CellRecord
 from lrray.storage.objects import Store, file_in
 from lrray.studies.cell import digest
 
-_AT_ONCE = ("study.yaml", "cells/", "failures/", "attempts/", STOP)
+_AT_ONCE = ("study.yaml", "cells/", "failures/", "attempts/", "code/", STOP)
 """What is in the storage as soon as it is written. By its study.yaml a run is found there."""
 
 _REQUESTS = 16

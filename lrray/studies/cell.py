@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from lrray.studies.code import code_at_start
+from lrray.studies.code import user_code_at_start
 from lrray.studies.kind import load_kind
 from lrray.studies.schema import CellStudy, StudyBase
 
@@ -35,8 +35,7 @@ class Cell:
     @property
     def user_code(self) -> str | None:
         """Digest of the user's modules that its code names; None where it names none."""
-        _, _, modules = self.code.removeprefix("results ").partition(" ")
-        return modules or None
+        return user_code_in(self.code)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a worker."""
@@ -44,6 +43,12 @@ class Cell:
             "kind": self.kind, "settings": dict(self.settings),
             "axes": dict(self.axes), "code": self.code,
         }  # fmt: skip
+
+
+def user_code_in(code: str) -> str | None:
+    """Digest of the user's modules in the code of a cell; None where it names none."""
+    _, _, modules = code.removeprefix("results ").partition(" ")
+    return modules or None
 
 
 def digest(data: Any) -> str:
@@ -66,5 +71,5 @@ def result_code(study: StudyBase) -> str:
     The ``results_version`` of its kind, and a hash of the user's own modules where these count.
     """
     version = f"results {load_kind(study.kind).results_version}"
-    code = code_at_start(study.user_modules())
+    code = user_code_at_start(study.user_modules())
     return f"{version} {code.digest}" if code.modules else version

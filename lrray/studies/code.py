@@ -72,6 +72,11 @@ class UserCode:
 
     modules: tuple[Module, ...] = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the modules."""
+        return frozenset(module.name for module in self.modules)
+
     @cached_property
     def digest(self) -> str:
         """16 hex digits of what they compute: the same on every machine, wherever they lie."""
@@ -95,7 +100,7 @@ def user_code(names: Iterable[str]) -> UserCode:
     return UserCode(tuple(module for _, module in sorted(found.items()) if module is not None))
 
 
-def code_at_start(names: Iterable[str]) -> UserCode:
+def user_code_at_start(names: Iterable[str]) -> UserCode:
     """The same as when it was first asked for since :func:`read_code_anew`.
 
     A study's cells are made one by one while it runs: edits meanwhile are no matter of theirs.
@@ -109,7 +114,7 @@ def _first_read(names: tuple[str, ...], here: Path) -> UserCode:
 
 
 def read_code_anew() -> None:
-    """Lets :func:`code_at_start` see what was edited since; called where a study begins."""
+    """Lets :func:`user_code_at_start` see what was edited since; called where a study begins."""
     _first_read.cache_clear()
 
 

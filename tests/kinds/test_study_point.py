@@ -141,10 +141,10 @@ def test_a_plan_subtracts_what_an_earlier_run_measured(
         {**STUDY, "match": match, "seeds": seeds, "search": {"num_trials": num_trials}},
         "study",
     )
-    planned = plan([GridPoint({}, more)], folder)
+    planned = plan([GridPoint({}, more)], folder, KnownCells.of(folder))
     assert (planned.rows["done already"], planned.cell_seconds) == (done, draws_left)
     other = parse(DifficultyStudy, {**STUDY, "seq_len": 128}, "study")
-    assert plan([GridPoint({}, other)], folder).rows["done already"] == 0
+    assert plan([GridPoint({}, other)], folder, KnownCells.of(folder)).rows["done already"] == 0
 
 
 def test_a_terminal_shows_the_best_pairs_so_far_and_the_time_left(

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.runs import plan as planning
 from lrray.runs.plan import plan
 from lrray.search.memory import Searches
@@ -65,7 +66,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def planned(points: list[GridPoint], folder: RunFolder) -> tuple[int, int, float | None]:
-    made = plan(points, folder)
+    made = plan(points, folder, KnownCells.of(folder))
     return made.rows["trials"], made.rows["done already"], made.cell_seconds
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from lrray.errors import LrrayError
 from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
+from lrray.results.known import KnownCells
 from lrray.runs.grid import GridProgram
 from lrray.runs.plan import plan
 from lrray.runs.show import show
@@ -219,13 +220,14 @@ def test_only_cells_like_the_planned_ones_tell_how_long_these_take(tmp_path):
     folder = RunFolder.create(tmp_path, "study")
     for point in points(10, 0, 1):
         folder.save_cell(make_cell(point.study, point.axes), {}, seconds=4.0)
-    like = plan(points(10, 1, 2, 3), folder)
+    known = KnownCells.of(folder)
+    like = plan(points(10, 1, 2, 3), folder, known)
     assert (like.rows["done already"], like.cell_seconds) == (1, 8.0)
     assert like.source == "2 cells of an earlier run"
-    assert plan(points(1000, 1, 2, 3), folder).cell_seconds is None
+    assert plan(points(1000, 1, 2, 3), folder, known).cell_seconds is None
 
 
 def test_without_measured_cells_the_study_itself_tells_how_long_they_take():
     data = {**BASE, "resources": {"cell_minutes": 2}, "grid": {"seed": [0, 1, 2]}}
-    guessed = plan(expand(data, Study, "f.yaml"), None)
+    guessed = plan(expand(data, Study, "f.yaml"), None, KnownCells())
     assert (guessed.cell_seconds, guessed.source) == (360, "cell_minutes in the study")

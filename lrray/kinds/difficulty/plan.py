@@ -14,19 +14,18 @@ from lrray.kinds.difficulty.cell import make_cell, objective_of
 from lrray.kinds.difficulty.matching import NUM_TRIES
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.results.folder import RunFolder
-from lrray.results.known import KnownCells, kept_codes
+from lrray.results.known import KnownCells
 from lrray.results.record import CellRecord
 from lrray.search.memory import Searches
 from lrray.search.program import Plan
 from lrray.studies.grid import GridPoint
 
 
-def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
+def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:
     """What a run would do: trials, kernel draws, and seconds of one core (one draw is timed)."""
     trials = done = draws = 0
     seconds = 0.0
     records = [] if earlier is None else list(earlier.cells())
-    known = KnownCells(list(records), kept_codes(earlier))
     searches = None if earlier is None else Searches(earlier, known)
     for point in points:
         study: DifficultyStudy = point.study
@@ -44,7 +43,7 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
         trials, done = trials + own_trials, done + own_done
     rows = {"grid points": len(points)} if len(points) > 1 else {}
     rows |= {"trials": trials, "done already": done, "kernel draws in all": draws}
-    return Plan(rows, seconds, "one kernel draw, timed here", known.superseded_records)
+    return Plan(rows, seconds, "one kernel draw, timed here")
 
 
 def _trials_done(point: GridPoint, searches: Searches | None) -> int:

@@ -58,9 +58,9 @@ class DifficultyProgram:
         return met and not any(outcome.without_pair for outcome in outcomes(summary))
 
     @staticmethod
-    def plan(points: Sequence[GridPoint], earlier: RunFolder | None) -> Plan:
+    def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:
         """See :func:`lrray.kinds.difficulty.plan.plan`."""
-        return plan(points, earlier)
+        return plan(points, earlier, known)
 
     @staticmethod
     def objective(study: DifficultyStudy) -> Objective:
