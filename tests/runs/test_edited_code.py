@@ -64,6 +64,7 @@ def losses(here: Path) -> list[float]:
     return [record.result["loss"] for record in the_run(here).wanted_records()]
 
 
+@pytest.mark.slow
 def test_edits_between_starts_are_told_and_kept_where_asked(here: Path) -> None:
     study(here)
     first = the_run(here)
