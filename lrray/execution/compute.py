@@ -12,6 +12,7 @@ from lrray.execution.own_copy import import_copy
 from lrray.execution.stopping import never
 from lrray.files import write_whole
 from lrray.results.folder import RunFolder
+from lrray.results.plain import plain_result
 from lrray.statistics import summarize
 from lrray.studies.cell import Cell
 from lrray.studies.kind import CellContext, load_kind
@@ -80,11 +81,11 @@ def call(
 
 def _run_seed(cell: Cell, seed: int, context: CellContext, keep: bool) -> dict[str, float]:
     """The numbers that one seed of a cell gives, kept for a worker that goes on after this one."""
-    result = load_kind(cell.kind).run_cell({**cell.settings, "seed": seed}, context)
-    numbers = {name: value for name, value in result.items() if isinstance(value, int | float)}
-    # A standard error may be undefined; where another number is, the cell is to be tried again.
-    finite = all(math.isfinite(numbers[name]) for name in numbers if not name.endswith("_se"))
-    if keep and finite:
+    result = plain_result(load_kind(cell.kind).run_cell({**cell.settings, "seed": seed}, context))
+    # A standard error may be undefined, and is so for this seed alone.
+    known = {k: math.nan if v is None and k.endswith("_se") else v for k, v in result.items()}
+    numbers = {name: value for name, value in known.items() if isinstance(value, int | float)}
+    if keep:
         write_whole(context.checkpoint / _RESULT, json.dumps(numbers))
         context.commit()
     return numbers

@@ -13,8 +13,7 @@ the process back as it was.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lrray.errors import is_full_disk, no_room
@@ -26,7 +25,8 @@ from lrray.execution.process_group import Workers, run_on_workers
 from lrray.execution.stopping import StopFlag
 from lrray.execution.watchdog import limited
 from lrray.results.folder import RunFolder
-from lrray.results.record import CellRecord, plain_data
+from lrray.results.plain import plain_result
+from lrray.results.record import CellRecord
 from lrray.storage.cells import Commit, checkpointed, fetch_curves, handed_over
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
@@ -106,28 +106,10 @@ def durable(run: Callable[[Cell], Outcome], folder: RunFolder) -> Callable[[Cell
     return run_durable
 
 
-def usable(run: Callable[[Cell], dict[str, Any]]) -> Callable[[Cell], dict[str, Any]]:
+def usable(run: Callable[[Cell], Mapping[str, Any]]) -> Callable[[Cell], dict[str, Any]]:
     """Refuses a result that diverged or that no file can hold."""
 
     def run_usable(cell: Cell) -> dict[str, Any]:
-        result = run(cell)
-        for path, value in _numbers(result):
-            if not math.isfinite(value):
-                raise ValueError(f"the result's {path} is {value}: the computation diverged")
-        plain: dict[str, Any] = plain_data(result)
-        return plain
+        return plain_result(run(cell))
 
     return run_usable
-
-
-def _numbers(data: Any, path: str = "") -> Iterable[tuple[str, float]]:
-    """Key path and value of every float in plain data, standard errors aside."""
-    if isinstance(data, float):
-        yield path, data
-    elif isinstance(data, Mapping):
-        for key, value in data.items():
-            if not str(key).endswith("_se"):  # undefined for a single seed
-                yield from _numbers(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(data, list | tuple):
-        for i, value in enumerate(data):
-            yield from _numbers(value, f"{path}[{i}]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -59,5 +60,7 @@ def save(drawn: Figure, folder: Path, name: str) -> Path:
 
 
 def _write(drawn: Figure, path: Path) -> None:
-    with whole_file(path) as partial:
+    with whole_file(path) as partial, warnings.catch_warnings():
+        # A character that the font lacks is drawn as a box: no reason to go without the figure.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from font")
         drawn.savefig(partial, format=path.suffix.removeprefix("."))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lrray.results.record import DONE, CellRecord
-from lrray.results.tables import SEED, axes_of, number_names, seed_table, values_of
+from lrray.results.tables import SEED, axes_of, column, number_names, seed_table, values_of
 from lrray.statistics import Summary, summarize
 from lrray.studies.axes import axes_label
 from lrray.studies.cell import digest
@@ -130,7 +130,8 @@ def means_table(records: Sequence[CellRecord]) -> pd.DataFrame:
     table = rows[~rows.index.duplicated()].copy()
     table["seeds"] = pd.concat([part["n"] for part in parts.values()], axis=1).max(axis=1)
     for name, part in parts.items():
-        table[name], table[f"{name}_se"] = part["mean"], part["se"]
+        shown = column(name, {*by, "seeds"})
+        table[shown], table[f"{shown}_se"] = part["mean"], part["se"]
     return table.reset_index(drop=True)
 
 

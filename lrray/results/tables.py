@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from lrray.results.curves import Point
 from lrray.results.record import DONE, CellRecord
+
+_OWN = ("id", "state", "seconds")
+"""Columns of lrray's own in a table of cells."""
 
 SEED = "seed"
 """Axis over which means are taken."""
@@ -20,18 +23,31 @@ def axes_of(records: Iterable[CellRecord]) -> list[str]:
 
 
 def cell_table(records: Sequence[CellRecord]) -> pd.DataFrame:
-    """One row per cell: id, state, axes, the plain numbers of its result, seconds."""
+    """One row per cell: id, state, axes, the plain numbers of its result, seconds.
+
+    A result whose name one of these has already stands under ``result.<name>``.
+    """
+    taken = {*_OWN, *axes_of(records)}
     rows = [
         {
             "id": record.id,
             "state": record.state,
             **record.axes,
-            **{k: v for k, v in record.result.items() if isinstance(v, int | float | str)},
+            **{
+                column(name, taken): value
+                for name, value in record.result.items()
+                if isinstance(value, int | float | str)
+            },
             "seconds": record.seconds,
         }
         for record in records
     ]
-    return pd.DataFrame(rows, columns=None if rows else ["id", "state", "seconds"])
+    return pd.DataFrame(rows, columns=None if rows else list(_OWN))
+
+
+def column(name: str, taken: Container[str]) -> str:
+    """The column of a result: its name, unless something of lrray's has that."""
+    return f"result.{name}" if name in taken else name
 
 
 def number_names(records: Iterable[CellRecord]) -> list[str]:

@@ -19,10 +19,14 @@ from lrray.results.groups import (
 )
 from lrray.results.run import Run
 from lrray.statistics import Summary
+from lrray.studies.cell import digest
 from lrray.text import in_words
 
 MAX_FIGURES = 4
 """Metrics that get a figure of their own; all are in the table."""
+
+_LONGEST_STEM = 80
+"""Characters of a metric in a file's name."""
 
 
 def answer(run: Run) -> str:
@@ -147,4 +151,7 @@ def _curves_picture(curves: list[Any], metric: str) -> Picture:
 
 def _stem(metric: str) -> str:
     """A metric's name as part of a file's name."""
-    return "".join(c if c.isalnum() or c in "_-" else "_" for c in metric)
+    plain = "".join(c if c.isalnum() or c in "_-" else "_" for c in metric)
+    if plain in (metric, metric.replace("/", "_")) and len(plain) <= _LONGEST_STEM:
+        return plain
+    return f"{plain[:_LONGEST_STEM]}_{digest(metric)[:6]}"  # others may look the same
