@@ -10,6 +10,9 @@ sees the old content or the new, never half of one.
       provenance.json    what ran, where, with which versions
       status.json        how far the run is, renewed every few seconds
       outdated.json      which cells here are no part of the study as it stands
+      kept.json          codes whose results count although the code has changed since
+      code/<digest>/     the user's modules as cells were computed with them
+      code.diff          what has changed in them since the newest results of other code
       cells/<id>.json    one finished cell each
       metrics/<id>.jsonl a cell's curves: one line per logged point
       samples/<id>.jsonl texts that a cell's model generated, where the kind keeps them

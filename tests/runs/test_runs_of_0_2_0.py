@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import lrray
 from lrray.reports.report import write_report
 from lrray.results.groups import groups_of
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run
+from tests.studies import small_study
 from tests.studies.small_study import run
 
 FIXTURE = Path(__file__).parents[1] / "fixtures/0.2.0"
@@ -84,6 +89,21 @@ def is_float_noise(record: CellRecord, before: dict[str, CellRecord]) -> bool:
         )
 
     return record.kind == "difficulty" and any(near(other) for other in before.values())
+
+
+def test_another_name_in_lrrays_own_code_outdates_nothing(here: Path) -> None:
+    package = Path(lrray.__file__).parent
+    shutil.copytree(package, here / "lrray", ignore=shutil.ignore_patterns("__pycache__"))
+    learner = here / "lrray/training/learner.py"
+    renamed = re.sub(r"\bloss\b", "mean_nats", learner.read_text())
+    assert renamed.count("mean_nats") > 3
+    learner.write_text(renamed)
+    environment = {**small_study.environment(), "PYTHONPATH": str(here)}
+    words = [sys.executable, "-m", "lrray.study", "tiny.yaml", "--plan"]
+    ended = subprocess.run(words, cwd=here, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"done already +4\b", ended.stdout)
+    assert "other code" not in ended.stdout
 
 
 @pytest.mark.slow
