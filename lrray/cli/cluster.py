@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,6 +44,12 @@ def submit(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: run failed cells again.")
     ] = False,
+    keep_code: Annotated[
+        bool,
+        typer.Option(
+            "--keep-code", help="With --resume: keep results of code that has changed since."
+        ),
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow its output.")] = False,
 ) -> None:
     """Run a study on a cluster: ship this folder, start the study, follow its output.
@@ -53,7 +60,9 @@ def submit(
 
     console = _console()
     folder = Path.cwd()
-    job = _checked(name, overrides or [], folder, out, resume, retry_failed)
+    job = replace(
+        _checked(name, overrides or [], folder, out, resume, retry_failed), keep_code=keep_code
+    )
     with _connection(cluster, address) as connection:
         job_id = submit_job(connection, job, folder)
         console.print(f"job      {job_id}", soft_wrap=True)

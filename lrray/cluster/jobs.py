@@ -45,11 +45,13 @@ class StudyJob:
     """Results folder on the cluster; every node must see it."""
     resume: bool
     retry_failed: bool
+    keep_code: bool = False
 
     def entrypoint(self) -> str:
         """The shell command of the job."""
         words = ["python", "-m", "lrray.study", self.name, *self.overrides, "--address", "auto"]
         words += ["--resume"] * self.resume + ["--retry-failed"] * self.retry_failed
+        words += ["--keep-code"] * self.keep_code
         return f"{shlex.join(words)} --out {_shell_path(self.out)}"
 
 
