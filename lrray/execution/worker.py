@@ -2,13 +2,13 @@
 
 A cell runs through wraps, each around the next::
 
-    isolated(handed_over(tracked(durable(retried(limited(usable(checkpointed(run_cell))))))))
+    handed_over(tracked(durable(retried(limited(isolated(usable(checkpointed(run_cell))))))))
 
 ``checkpointed`` copies its curves and checkpoints to the storage, if there is one; ``usable``
-refuses a result that is not finite; ``limited`` ends one try that takes too long or too much;
-``retried`` tries again and says how it ended; ``durable`` keeps that; ``tracked`` tells W&B and
-TensorBoard; ``handed_over`` begins with what an earlier try left in the storage; ``isolated`` gives
-the process back as it was.
+refuses a result that is not finite; ``isolated`` gives the process back as it was; ``limited`` ends
+one try that takes too long or too much; ``retried`` tries again and says how it ended; ``durable``
+keeps that; ``tracked`` tells W&B and TensorBoard; ``handed_over`` begins with what an earlier try
+left in the storage.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def trial(config: Mapping[str, Any]) -> None:
     # A scheduler compares the curves of searched cells while they run.
     tell = tune.report if config["report"] else None
     run = tracked(_kept(folder, Limits(**config["limits"]), spread, tell), folder)
-    run = isolated(handed_over(run, folder, computes_here=spread.workers == 1))
+    run = handed_over(run, folder, computes_here=spread.workers == 1)
     for data in config["cells"]:
         try:
             run(Cell(**data))
@@ -83,7 +83,8 @@ def _kept(
         return result
 
     run = run_elsewhere if spread.workers > 1 else checkpointed(run_cell, folder)
-    return durable(retried(limited(usable(run), folder, limits), folder, limits), folder)
+    run = limited(isolated(usable(run)), folder, limits)
+    return durable(retried(run, folder, limits), folder)
 
 
 def durable(run: Callable[[Cell], Outcome], folder: RunFolder) -> Callable[[Cell], CellRecord]:

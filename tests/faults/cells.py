@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -129,3 +131,19 @@ def logs_and_waits(i, release, context=None):
     while not Path(release).exists():
         time.sleep(0.1)
     return {"loss": 0.25 + i}
+
+
+def spoils_its_worker(i):
+    """Leaves by KeyboardInterrupt and SystemExit for i = 2 and 3; all mind what they find."""
+    folder = Path.cwd()
+    if not folder.is_dir() or "LRRAY_SPOILED" in os.environ:
+        raise RuntimeError("spoiled by the cell before")
+    os.environ["LRRAY_SPOILED"] = "1"
+    gone = Path(tempfile.mkdtemp())
+    os.chdir(gone)
+    gone.rmdir()
+    if i == 2:
+        raise KeyboardInterrupt
+    if i == 3:
+        sys.exit(3)
+    return {"value": float(i)}

@@ -52,6 +52,15 @@ def test_a_cell_that_raises_once_is_tried_again(tmp_path):
     assert set(states(only_run(tmp_path / "out")).values()) == {"done"}
 
 
+def test_what_a_cell_does_to_its_worker_reaches_neither_its_next_try_nor_its_neighbours(tmp_path):
+    study = write_study(tmp_path, "spoils_its_worker", {"settings.i": {"start": 0, "stop": 12}})
+    code, output = finish(study, tmp_path / "out")
+    assert code == 1
+    reasons = {r.settings["settings"]["i"]: r.reason for r in cells(only_run(tmp_path / "out"))}
+    left = {2: "KeyboardInterrupt: ", 3: "SystemExit: 3"}
+    assert reasons == {i: left.get(i, "") for i in range(12)}, output
+
+
 def test_nan_is_a_failure_with_a_clear_message(tmp_path):
     code, _ = finish(write_study(tmp_path, "diverges", FIVE), tmp_path / "out")
     run = only_run(tmp_path / "out")
