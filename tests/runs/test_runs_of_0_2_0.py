@@ -73,22 +73,15 @@ def test_a_resumed_run_computes_no_cell_again(here: Path, study: str) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     after = records(here, study)
     assert before.items() <= after.items()
-    for record in (after[cell_id] for cell_id in after.keys() - before.keys()):
-        assert is_float_noise(record, before)
+    done = [(record.kind, record.settings) for record in before.values()]
+    new = [record for cell_id, record in after.items() if cell_id not in before]
+    assert not any((record.kind, record.settings) in done for record in new)
+    if study == "small":  # pairs may be proposed at other places than 0.2.0 proposed them
+        assert all(len(record.settings["seeds"]) == 8 for record in new)
+    else:
+        assert not new
+        assert not only_run(here, study).outdated()
     assert "other code" not in ended.stdout
-    assert not only_run(here, study).outdated()
-
-
-def is_float_noise(record: CellRecord, before: dict[str, CellRecord]) -> bool:
-    """Whether a cell measures a pair that another machine's Gaussian process puts a hair aside."""
-
-    def near(other: CellRecord) -> bool:
-        return other.settings["seeds"] == record.settings["seeds"] and all(
-            record.axes[name] == pytest.approx(other.axes[name], rel=1e-6)
-            for name in ("alpha_X", "alpha_Z")
-        )
-
-    return record.kind == "difficulty" and any(near(other) for other in before.values())
 
 
 def test_another_name_in_lrrays_own_code_outdates_nothing(here: Path) -> None:
