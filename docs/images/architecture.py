@@ -51,7 +51,7 @@ WALKS = {
         [
             "cli/study.py", "studies/load.py", "studies/grid.py", "runs/run.py",
             "kinds/difficulty/run.py", "kinds/difficulty/point.py", "search/queue.py",
-            "kinds/difficulty/cell.py", "execution/tune.py", "execution/worker.py",
+            "kinds/difficulty/cell.py", "execution/queue_adapter.py", "execution/worker.py",
             "execution/compute.py", "difficulty/estimate.py", "gssm/model.py", "gssm/kernels.py",
         ],
     ),

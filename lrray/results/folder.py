@@ -20,7 +20,8 @@ sees the old content or the new, never half of one.
       shared/            data that several cells use
       checkpoints/<id>/  what an unfinished cell continues from
       failures/<id>.txt  traceback of a cell that failed for good
-      optuna.journal     the search's memory, where there is one
+      proposals/         what each search has proposed, in its order
+      optuna.journal     the searches for optuna-dashboard; nobody reads it back
       quarantine/        files that could not be read, kept for a look
       …                  what the study's kind adds: tables, figures, summary.json
 """

@@ -15,10 +15,10 @@ from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
 from lrray.results.tables import axes_of, cell_table
 from lrray.runs.plan import plan
 from lrray.runs.show import show
-from lrray.search.memory import OpenSearch, Searches
+from lrray.search.memory import Searches
 from lrray.search.objective import Objective, objective
 from lrray.search.program import Phase, Plan
-from lrray.search.queue import FixedCells, SearchedCells
+from lrray.search.queue import FixedCells, OpenSearch, SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell, make_cell
 from lrray.studies.grid import GridPoint
@@ -34,6 +34,7 @@ class GridProgram:
     ) -> None:
         self.points, self.folder, self.slots, self.known = points, folder, slots, known
         self.study: CellStudy = points[0].study
+        self.searches: list[OpenSearch] = []
 
     def phases(self) -> Iterator[Phase]:
         """All cells that are missing, or one search per grid point."""
@@ -79,6 +80,7 @@ class GridProgram:
             "failures": [{"axes": r.axes, "id": r.id, "reason": r.reason} for r in failed],
             "axes": axes_of(records),
             "means": means_table(records).to_dict("records"),
+            "without_result": [s.name for s in self.searches if not s.measured()],
         }
 
     @staticmethod
@@ -88,8 +90,9 @@ class GridProgram:
 
     @staticmethod
     def is_complete(summary: Mapping[str, Any]) -> bool:
-        """Whether every cell ended, by itself or because others were better."""
-        return bool(summary["done"] + summary["stopped"] == summary["cells"])
+        """Whether every cell ended, by itself or because others were better that did."""
+        ended = summary["done"] + summary["stopped"] == summary["cells"]
+        return ended and not summary["without_result"]
 
     @staticmethod
     def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:

@@ -23,6 +23,8 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
         _show_means(summary, console)
     stopped = f", {summary['stopped']} stopped early" if summary["stopped"] else ""
     console.print(f"{summary['done']} of {summary['cells']} cells done{stopped}")
+    for name in summary["without_result"]:
+        console.print(Text.assemble(("no result", "red"), f" {name}: no trial came to its end"))
     for failure in summary["failures"][:SHOWN_ROWS]:
         axes = axes_text(failure["axes"])
         told = Text.assemble(("failed", "red"), f" {axes}: {failure['reason']}")

@@ -16,8 +16,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import JournalStorage
-from optuna.study import Study, create_study
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.study import create_study
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lrray.errors import LrrayError
 from lrray.results.folder import RunFolder
@@ -26,6 +26,7 @@ from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
 from lrray.search.journal import JOURNAL, new_journal, read_journal
 from lrray.search.objective import Objective
 from lrray.search.proposals import PROPOSALS, Parameters, Proposals
+from lrray.search.queue import OpenSearch
 from lrray.search.samplers import Space, num_trials
 from lrray.studies.cell import Cell, digest
 from lrray.studies.schema import Search
@@ -154,59 +155,6 @@ class Searches:
                     groups[_rest(axes, names)].append(cell_id)
             self._groups[names] = groups
         return self._groups[names]
-
-
-@dataclass
-class OpenSearch:
-    """One search while it runs: an Optuna study, asked for trials and told their outcome."""
-
-    name: str
-    study: Study
-    space: Space
-    objective: Objective
-    proposals: Proposals
-    remaining: int
-    """Trials still to propose."""
-    cell_ids: list[str]
-    """Cells of the trials that have ended, in that order."""
-    _waiting: int
-    """Pending proposals of an earlier driver, which come first."""
-
-    def ask(self) -> tuple[Trial, Cell]:
-        """The next trial and its cell; the proposal is kept before this returns."""
-        trial = self.study.ask(fixed_distributions=self.space)
-        cell = self.objective.cell(trial.params)
-        if self._waiting:
-            self._waiting -= 1
-        else:
-            self.proposals.add(cell.id, trial.params)
-        self.remaining -= 1
-        return trial, cell
-
-    def tell(self, trial: Trial, record: CellRecord | None) -> None:
-        """Hears the outcome of a trial's cell; None: it was lost.
-
-        Raises:
-            LrrayError: the cell has not the number that is searched for.
-        """
-        if record is None or record.state == FAILED:
-            self.study.tell(trial, state=TrialState.FAIL)
-        elif record.state == STOPPED:
-            self.study.tell(trial, state=TrialState.PRUNED)
-        else:
-            score = self.objective.score(record.result)
-            for name, value in score.numbers.items():
-                trial.set_user_attr(name, value)
-            if score.value == score.value:
-                self.study.tell(trial, score.value)
-            else:
-                self.study.tell(trial, state=TrialState.FAIL)
-        if record is not None:
-            self.cell_ids.append(record.id)
-
-    def measured(self) -> list[FrozenTrial]:
-        """Trials that gave the number searched for, in the order proposed."""
-        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 _STATES = {DONE: TrialState.COMPLETE, FAILED: TrialState.FAIL, STOPPED: TrialState.PRUNED}

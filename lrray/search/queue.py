@@ -10,12 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from optuna.trial import Trial
+from optuna.study import Study
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from lrray.errors import LrrayError, StorageError, told_no_room
 from lrray.results.folder import RunFolder
-from lrray.results.record import FAILED, CellRecord
-from lrray.search.memory import OpenSearch
+from lrray.results.record import FAILED, STOPPED, CellRecord
+from lrray.search.objective import Objective
+from lrray.search.proposals import Proposals
+from lrray.search.samplers import Space
 from lrray.studies.cell import Cell
 
 BATCH_S = 1.0
@@ -145,6 +148,59 @@ class FixedCells(CellSource):
         seconds = [record.seconds for record in records if record is not None]
         if seconds:
             self._seconds = 0.5 * self._seconds + 0.5 * sum(seconds) / len(seconds)
+
+
+@dataclass
+class OpenSearch:
+    """One search while it runs: an Optuna study, asked for trials and told their outcome."""
+
+    name: str
+    study: Study
+    space: Space
+    objective: Objective
+    proposals: Proposals
+    remaining: int
+    """Trials still to propose."""
+    cell_ids: list[str]
+    """Cells of the trials that have ended, in that order."""
+    _waiting: int
+    """Pending proposals of an earlier driver, which come first."""
+
+    def ask(self) -> tuple[Trial, Cell]:
+        """The next trial and its cell; the proposal is kept before this returns."""
+        trial = self.study.ask(fixed_distributions=self.space)
+        cell = self.objective.cell(trial.params)
+        if self._waiting:
+            self._waiting -= 1
+        else:
+            self.proposals.add(cell.id, trial.params)
+        self.remaining -= 1
+        return trial, cell
+
+    def tell(self, trial: Trial, record: CellRecord | None) -> None:
+        """Hears the outcome of a trial's cell; None: it was lost.
+
+        Raises:
+            LrrayError: the cell has not the number that is searched for.
+        """
+        if record is None or record.state == FAILED:
+            self.study.tell(trial, state=TrialState.FAIL)
+        elif record.state == STOPPED:
+            self.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            score = self.objective.score(record.result)
+            for name, value in score.numbers.items():
+                trial.set_user_attr(name, value)
+            if score.value == score.value:
+                self.study.tell(trial, score.value)
+            else:
+                self.study.tell(trial, state=TrialState.FAIL)
+        if record is not None:
+            self.cell_ids.append(record.id)
+
+    def measured(self) -> list[FrozenTrial]:
+        """Trials that gave the number searched for, in the order proposed."""
+        return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ class CellSearch(Search):
     grace_period: Annotated[int, Field(ge=1)] | None = None
     """Steps that a scheduler gives every trial; None: 1 for ``asha``, a tenth of ``max_step`` for
     ``median``."""
-    eta: Annotated[float, Field(gt=1)] = 4
+    eta: Annotated[float, Field(gt=1)] = 4.0
     """``asha`` lets one in so many trials go on at each of its rungs, which lie at
     ``grace_period`` times powers of it."""
 

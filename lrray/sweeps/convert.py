@@ -18,6 +18,8 @@ from lrray.errors import LrrayError
 from lrray.search.objective import Objective
 from lrray.search.program import load_program
 from lrray.studies.load import LoadedStudy, load_study
+from lrray.studies.schema import CellSearch
+from lrray.sweeps.early_stop import early_terminate, scheduler_settings
 from lrray.sweeps.names import setting_path
 from lrray.sweeps.space import check_parameter, flatten, from_parameter, to_parameter
 from lrray.yaml_text import load_foreign_yaml, parse_yaml
@@ -29,9 +31,6 @@ _METHODS = {
 }  # fmt: skip
 _SAMPLERS = {"bayes": "gp", "random": "random", "grid": "grid"}
 """W&B's method -> the sampler that is most like it."""
-
-_ASHA = {"type": "hyperband", "min_iter": 1, "eta": 4}
-"""Tune's defaults in W&B's words."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,19 @@ def export_sweep(source: SearchedStudy) -> Translation:
         "method": _METHODS.get(search.sampler, "bayes"),
         "metric": {"name": source.objective.metric, "goal": source.objective.goal},
         "parameters": _parameters(source.study),
-        "run_cap": search.num_trials,
+        "run_cap": _num_trials(source.study),
     }
-    if getattr(search, "scheduler", "none") == "asha":
-        sweep["early_terminate"] = dict(_ASHA)
+    if isinstance(search, CellSearch) and search.scheduler == "asha":
+        sweep["early_terminate"] = early_terminate(search)
     words = source.loaded.given
     command = ["${env}", "${interpreter}", "-m", "${program}", *words, "${args_no_hyphens}"]
     return Translation({**sweep, "command": command}, losses)
+
+
+def _num_trials(study: Any) -> int:
+    from lrray.search.samplers import num_trials
+
+    return num_trials(study.search, study.search_space.to_optuna())
 
 
 def _parameters(study: Any) -> dict[str, Any]:
@@ -150,7 +155,8 @@ def import_sweep(path: Path, base: str | None = None) -> Translation:
     if method != own["method"]:
         _set(result, "search.sampler", _SAMPLERS[method])
     _take_metric(result, sweep.get("metric"), own["metric"])
-    _take_early_stop(result, sweep.get("early_terminate"), own.get("early_terminate"))
+    stop = sweep.get("early_terminate")
+    _take_early_stop(result, stop, own.get("early_terminate"), f"{path}: early_terminate")
     _take_rest(result, sweep, own)
     return result
 
@@ -235,7 +241,7 @@ def _take_metric(result: Translation, metric: Any, own: Mapping[str, Any]) -> No
         result.losses.append("metric.target: a search runs all its trials")
 
 
-def _take_early_stop(result: Translation, given: Any, own: Any) -> None:
+def _take_early_stop(result: Translation, given: Any, own: Any, where: str) -> None:
     if given == own:
         return
     if "metric" not in result.data.get("search", {}):
@@ -243,11 +249,10 @@ def _take_early_stop(result: Translation, given: Any, own: Any) -> None:
     elif given is None:
         _set(result, "search.scheduler", "none")
     else:
-        _set(result, "search.scheduler", "asha")
-        if "max_iter" in given:
-            _set(result, "search.max_step", given["max_iter"])
-        for name in sorted(set(given) & {"s", "eta", "min_iter", "strict"}):
-            result.losses.append(f"early_terminate.{name}: Tune's own setting is used")
+        for name, value in scheduler_settings(given, result.data["search"], where).items():
+            _set(result, f"search.{name}", value)
+        if "strict" in given:
+            result.losses.append("early_terminate.strict: trials are judged as they come")
 
 
 def _take_rest(result: Translation, sweep: Mapping[str, Any], own: Mapping[str, Any]) -> None:

@@ -117,12 +117,12 @@ def always_kills_itself(i):
     return {"value": float(i)}
 
 
-def slow_curve(x, steps, context=None):
-    """Logs a loss that falls to (x - 1)**2."""
+def slow_curve(x, steps, offset=0, context=None):
+    """Logs a loss that falls to (x - 1)**2 + offset."""
     for step in range(1, steps + 1):
         time.sleep(0.05)
-        context.log({"step": step, "loss": (x - 1) ** 2 + 1 / step})
-    return {"loss": (x - 1) ** 2}
+        context.log({"step": step, "loss": offset + (x - 1) ** 2 + 1 / step})
+    return {"loss": offset + (x - 1) ** 2}
 
 
 def logs_and_waits(i, release, context=None):

@@ -71,20 +71,27 @@ def until_it_runs(out):
     time.sleep(10)
 
 
-def test_a_scheduler_stops_bad_trials_and_a_resume_leaves_them_stopped(tmp_path):
-    search = {"sampler": "random", "num_trials": 8, "metric": "loss", "scheduler": "asha"}
+XS = [5.0, 5.5, 1.0, 1.1, 1.2, 1.3]
+"""Of which the first two are far worse; the grid's seed leaves them to the end."""
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
+def test_a_scheduler_stops_bad_trials_and_a_resume_leaves_them_stopped(tmp_path, scheduler):
+    """Of a harder point as of an easier one: each has trials that come to their end."""
+    search = {"sampler": "grid", "num_trials": 6, "metric": "loss", "scheduler": scheduler}
     study = write_study(
-        tmp_path, "slow_curve", {"settings.steps": [20]},
-        search_space={"settings.x": {"distribution": "uniform", "low": -5.0, "high": 5.0}},
+        tmp_path, "slow_curve", {"settings.offset": [0, 100]}, {"steps": 20},
+        search_space={"settings.x": {"distribution": "choice", "values": XS}},
         search={**search, "max_step": 20},
     )  # fmt: skip
-    code, output = finish(study, tmp_path / "out")
+    code, output = finish(study, tmp_path / "out", timeout=500)
     assert code == 0, output
     run = only_run(tmp_path / "out")
     states = [record.state for record in cells(run)]
     assert states.count("stopped") > 0
-    assert states.count("done") > 0
-    assert len(states) == 8
+    assert states.count("stopped") + states.count("done") == len(states) == 12
+    done = [record.axes["settings.offset"] for record in cells(run) if record.state == "done"]
+    assert set(done) == {0, 100}
     before = {record.id: record.finished_at for record in cells(run)}
     assert finish(study, tmp_path / "out", "--resume")[0] == 0
     assert {record.id: record.finished_at for record in cells(run)} == before

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -217,3 +218,16 @@ def test_a_contour_that_is_gone_has_no_error_whatever_it_had_before():
     assert found["b"] == 0.2
     assert _errors_at(errors, "s", 12).to_dict() == {"a": 0.4, "b": 0.2}
     assert _errors_at(errors, "other", 16).empty
+
+
+def test_searches_are_read_from_cells_whatever_became_of_the_journal(searched, tmp_path):
+    """A run of lrray 0.2.0 has no proposals, and is read by its journal."""
+    whole = [trace.trials for trace in read_traces(str(searched["level_set"]))]
+    for gone in ("optuna.journal", "proposals"):
+        copy = tmp_path / "study" / gone.replace("optuna.", "")
+        shutil.copytree(searched["level_set"], copy)
+        path = copy / gone
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        found = [trace.trials for trace in read_traces(str(copy))]
+        for one, other in zip(found, whole, strict=True):
+            pd.testing.assert_frame_equal(one, other)

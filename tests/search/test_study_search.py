@@ -14,9 +14,10 @@ from optuna.trial import TrialState
 
 from lrray.results.folder import RunFolder
 from lrray.results.record import CellRecord
-from lrray.search.memory import OpenSearch, Searches
+from lrray.search.memory import Searches
 from lrray.search.objective import Objective, Score
 from lrray.search.proposals import PROPOSALS
+from lrray.search.queue import OpenSearch
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.schema import Search

@@ -25,6 +25,7 @@ from lrray.sweeps.convert import (
     import_sweep,
     read_searched,
 )
+from lrray.sweeps.early_stop import scheduler_settings
 from lrray.sweeps.space import from_parameter, read_value, to_parameter
 from lrray.tracking.wandb_files import find_runs, read_run
 
@@ -99,14 +100,15 @@ def test_every_range_survives_w_and_b_and_its_yaml_reader(data):
     sampler=st.sampled_from(["tpe", "gp", "random"]),
     mode=st.sampled_from(["min", "max"]),
     scheduler=st.sampled_from(["none", "asha", "median"]),
+    rungs=st.sampled_from([{}, {"grace_period": 5, "eta": 2}, {"eta": 2.5}]),
     num_trials=st.integers(1, 10**5),
 )
 def test_any_search_survives_the_round_trip(
-    tmp_path_factory, space, sampler, mode, scheduler, num_trials
+    tmp_path_factory, space, sampler, mode, scheduler, rungs, num_trials
 ):
     folder = tmp_path_factory.mktemp("study")
     search = {"sampler": sampler, "mode": mode, "scheduler": scheduler, "num_trials": num_trials}
-    search["metric"] = "loss_bits"
+    search |= {"metric": "loss_bits", **rungs}
     source = read_searched(str(written(folder, {**STUDY, "search_space": space, "search": search})))
     assert round_trip(source, folder)[0].study == source.study
     # On another study, all that W&B has words for comes from the sweep itself.
@@ -116,6 +118,9 @@ def test_any_search_survives_the_round_trip(
     assert imported.search.num_trials == num_trials
     assert imported.search.mode == mode
     assert (imported.search.scheduler == "asha") == (scheduler == "asha")
+    if scheduler == "asha":
+        assert imported.search.grace_steps == source.study.search.grace_steps
+        assert imported.search.eta == source.study.search.eta
 
 
 def run_agent_command(sweep: dict, parameters: dict, folder: Path) -> subprocess.CompletedProcess:
@@ -213,12 +218,12 @@ def test_a_foreign_sweep_changes_a_base_study_and_says_what_is_lost(tmp_path):
     assert study.settings == {"steps": 40}
     assert (study.search.metric, study.search.mode) == ("val_loss", "max")
     assert (study.search.scheduler, study.search.max_step) == ("asha", 27)
+    assert (study.search.grace_period, study.search.eta) == (3, 3)  # W&B judges at 3 and 9
     assert study.search.num_trials == 9
     assert translation.losses == [
         "parameters.settings.noise: nothing in lrray draws normal values",
         "parameters.settings.name: nothing in lrray draws with probabilities values",
         "metric.target: a search runs all its trials",
-        "early_terminate.s: Tune's own setting is used",
         "program train.py: the study's kind computes a trial",
         "imageuri: no counterpart in a study",
     ]
@@ -230,6 +235,8 @@ def test_a_foreign_sweep_changes_a_base_study_and_says_what_is_lost(tmp_path):
         ({"method": "magic"}, "method: must be bayes, random or grid, but got 'magic'"),
         ({"parameters": None}, "parameters: must be a mapping of parameters, but got None"),
         ({"parameters": {"a": 3}}, "parameters.a: must be a mapping, but got 3"),
+        ({"early_terminate": "hyperband"}, "early_terminate: must be a mapping, but got"),
+        ({"early_terminate": {"eta": "3"}}, "early_terminate.eta: must be a number from 1 on, but"),
         (
             {"parameters": {"settings.rate": {"min": "1e-4", "max": 1}}},
             "parameters.settings.rate.min: must be a number, but got '1e-4'",
@@ -266,3 +273,32 @@ def test_the_command_line_writes_both_files_and_lists_what_is_lost(tmp_path):
     assert "search.seed: W&B draws differently at every start" in exported.stderr
     assert runner.invoke(app, ["sweep", "import", sweep, "-o", study]).exit_code == 0
     assert read_searched(study).study == read_searched("difficulty").study
+
+
+@pytest.mark.parametrize(("extra", "num_trials"), [({}, 60), ({"run_cap": 7}, 7)])
+def test_a_grid_sweep_makes_as_many_trials_as_its_grid_has_points(tmp_path, extra, num_trials):
+    parameters = {
+        "settings.a": {"values": [1, 2, 3]}, "settings.b": {"values": list("vwxyz")},
+        "settings.c": {"values": [0.1, 0.2, 0.4, 0.8]}, "settings.d": {"value": 3},
+    }  # fmt: skip
+    sweep = {"method": "grid", "parameters": parameters, "program": "train.py", **extra}
+    translation = import_sweep(
+        written(tmp_path, sweep, "sweep.yaml"), str(written(tmp_path, STUDY))
+    )
+    study = check_study(translation.data, Path("imported")).first
+    assert study.search.num_trials == num_trials
+    assert not [line for line in translation.losses if "run_cap" in line]
+
+
+@pytest.mark.parametrize(
+    ("given", "rungs"),
+    [
+        ({"min_iter": 1}, (3, 1, 100)),
+        ({"min_iter": 200, "eta": 2}, (2, 200, 200)),
+        ({"max_iter": 27, "s": 3}, (3, 1, 27)),
+        ({"max_iter": 27}, (3, 9, 27)),
+    ],
+)
+def test_trials_are_judged_where_w_and_b_would(given, rungs):
+    own = scheduler_settings({"type": "hyperband", **given}, {}, "early_terminate")
+    assert (own["eta"], own["grace_period"], own["max_step"]) == rungs

@@ -26,10 +26,10 @@ from lrray.kinds.difficulty.matching import (
 from lrray.kinds.difficulty.settings import ALPHAS
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
-from lrray.search.memory import OpenSearch, Searches
+from lrray.search.memory import Searches
 from lrray.search.objective import OBJECTIVE
 from lrray.search.program import Phase
-from lrray.search.queue import CellSource, FixedCells, SearchedCells
+from lrray.search.queue import CellSource, FixedCells, OpenSearch, SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 
 from lrray.difficulty.level_set import Bounds
 from lrray.errors import LrrayError, did_you_mean
+from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run
 from lrray.search.objective import OBJECTIVE
 from lrray.studies.axes import axis_name
 from lrray.studies.grid import GridPoint, grid_points
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 ONLINE = "wandb:"
 ALPHAS = ("alpha_X", "alpha_Z")
@@ -89,47 +94,69 @@ def read_traces(source: str, metric: str | None = None, goal: Goal = "minimize")
 
 
 def _from_results(run: Run) -> list[Trace]:
-    """One trace per search of a run's journal."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-    from optuna.trial import TrialState
-
-    journal = run.path / "optuna.journal"
-    if not journal.exists():
-        return []
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        storage = JournalStorage(JournalFileBackend(str(journal)))
-        names = optuna.get_all_study_names(storage)
-        searches = {name: optuna.load_study(study_name=name, storage=storage) for name in names}
-        trials = {
-            name: search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            for name, search in searches.items()
-        }
-    except (ValueError, KeyError, OSError) as error:
-        raise LrrayError(str(journal), f"cannot be read: {error}", fix="resume the run") from None
+    """One trace per search of a run, in the order of its grid."""
     settings = run.settings
     search = settings.get("search", {})
     metric = search.get("metric", OBJECTIVE)
     goal: Goal = "maximize" if search.get("mode") == "max" else "minimize"
-    axes = _axes(settings, names)
-    return [
-        Trace(
-            *_series_and_match(axes[name]), _optuna_table(trials[name], metric), metric, goal,
-            _contour_task(settings, axes[name]),
-        )
-        for name in names if trials[name]
-    ]  # fmt: skip
+    measured = _measured(run)
+    traces = []
+    for name, axes in _axes(settings, measured).items():
+        task = _contour_task(settings, axes)
+        rows = [_row(parameters, record, metric, task) for parameters, record in measured[name]]
+        if rows:
+            traces.append(
+                Trace(*_series_and_match(axes), pd.DataFrame(rows), metric, goal, task)
+            )  # fmt: skip
+    return traces
 
 
-def _optuna_table(trials: Iterable[Any], metric: str) -> pd.DataFrame:
-    rows = []
-    for trial in trials:
-        took = (trial.datetime_complete - trial.datetime_start).total_seconds()
-        row = {"seconds": took, **trial.params, **trial.user_attrs}
-        rows.append({**row, "value": trial.user_attrs.get(metric, trial.value)})
-    return pd.DataFrame(rows)
+def _measured(run: Run) -> dict[str, list[tuple[Mapping[str, Any], CellRecord]]]:
+    """Parameters and records of every search's trials that were measured, as proposed."""
+    from lrray.search.journal import JOURNAL, read_journal
+    from lrray.search.proposals import proposed_cells
+
+    done = {record.id: record for record in run.records() if record.state == DONE}
+    proposed = proposed_cells(run.path)
+    if proposed:
+        return {
+            name: [(p, done[cell_id]) for cell_id, p in cells if cell_id in done]
+            for name, cells in proposed.items()
+        }
+    # A run of lrray 0.2.0, which does not name the cells of its proposals.
+    trials = read_journal(run.path / JOURNAL)
+    return {name: list(_with_records(own, done.values())) for name, own in trials.items()}
+
+
+def _with_records(
+    trials: Iterable[FrozenTrial], records: Iterable[CellRecord]
+) -> Iterator[tuple[Mapping[str, Any], CellRecord]]:
+    """Measured trials and their cells: those at their parameters that gave their numbers."""
+    measured = [trial for trial in trials if trial.user_attrs]
+    names = list(measured[0].params) if measured else []
+    at_place: dict[str, list[CellRecord]] = defaultdict(list)
+    for record in records:
+        at_place[repr([record.axes.get(name) for name in names])].append(record)
+    for trial in measured:
+        for record in at_place[repr([trial.params.get(name) for name in names])]:
+            numbers = {k: v for k, v in record.result.items() if isinstance(v, int | float)}
+            if numbers.items() <= trial.user_attrs.items():
+                yield trial.params, record
+                break
+
+
+def _row(
+    parameters: Mapping[str, Any], record: CellRecord, metric: str, task: ContourTask | None
+) -> dict[str, Any]:
+    """A trial's row: what it measured, and how that is judged."""
+    numbers = {k: float(v) for k, v in record.result.items() if isinstance(v, int | float)}
+    if task is None:
+        value = numbers.get(metric, np.nan)
+    else:
+        value = abs(numbers[task.metric] - task.target)
+        numbers["difficulty"] = numbers[task.metric]
+        numbers["difficulty_se"] = numbers.get(f"{task.metric}_se", np.nan)
+    return {**parameters, **numbers, "seconds": record.seconds, "value": value}
 
 
 def _axes(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -138,15 +165,14 @@ def _axes(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, dict[s
     points = [GridPoint({}, None)]
     if grid is not None:
         points = [GridPoint(axes, None) for axes in grid_points(grid, "grid")]
-    found = {}
+    found = []
     for name in names:
-        point = next(
-            (p for p in points if _opens(p.label, name)), GridPoint({"search": name}, None)
-        )
+        at = next((i for i, p in enumerate(points) if _opens(p.label, name)), len(points))
+        point = points[at] if at < len(points) else GridPoint({"search": name}, None)
         own = name.removeprefix(point.label).strip()
         seed = {"seed": own.removeprefix("seed-")} if own.startswith("seed-") else {}
-        found[name] = {**point.axes, **seed}
-    return found
+        found.append((at, name, {**point.axes, **seed}))
+    return {name: axes for _, name, axes in sorted(found, key=lambda one: one[:2])}
 
 
 def _opens(label: str, name: str) -> bool:
