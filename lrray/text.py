@@ -44,7 +44,7 @@ def with_error(mean: float, error: float | None) -> str:
 
 def measured(mean: float, error: float | None, n: int) -> Summary:
     """A mean whose standard error and ``n`` are known, with its t interval."""
-    if error is None or n < 2:
+    if error is None or math.isnan(error) or n < 2:
         return Summary(n, mean, math.nan, math.nan, math.nan)
     from scipy import stats
 

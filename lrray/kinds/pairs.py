@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,6 +25,44 @@ class MatchedPair(BaseModel):
     """The kernel draw that it was matched for; None: it matches the mean over draws."""
     graph: GraphConfig | None = None
     """Its graph, where those of a file differ in it; None: the file's."""
+
+
+class FoundPair(MatchedPair):
+    """A pair as a difficulty study measured it; one row of ``pairs.yaml`` and ``summary.json``."""
+
+    axes: dict[str, Any]
+    """Those of its grid point."""
+    difficulty: float
+    """Of the metric that was matched."""
+    difficulty_se: float | None
+    """None for a single kernel draw, here and below."""
+    measured: dict[str, tuple[float, float | None]]
+    """Every metric's mean over kernel draws and its standard error."""
+    num_seeds: int
+    within_tolerance: bool
+    search: str
+    """Name of the search that its contour came from."""
+    target: dict[str, Any]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> FoundPair:
+        """Reads a row: axes stand before the name, metrics beside their errors."""
+        axes = dict(takewhile(lambda item: item[0] != "name", row.items()))
+        metrics = [name for name in row if f"{name}_se" in row and name != "difficulty"]
+        measured = {name: (row[name], row[f"{name}_se"]) for name in metrics}
+        return cls.model_validate({**row, "axes": axes, "measured": measured})
+
+    def to_row(self) -> dict[str, Any]:
+        """Writes the row; its graph only where there is one of its own."""
+        row: dict[str, Any] = {
+            **self.axes, "name": self.name, "alpha_X": self.alpha_X, "alpha_Z": self.alpha_Z,
+            "seed": self.seed, "difficulty": self.difficulty, "difficulty_se": self.difficulty_se,
+        }  # fmt: skip
+        for name, (mean, error) in self.measured.items():
+            row |= {name: mean, f"{name}_se": error}
+        row |= {"num_seeds": self.num_seeds, "within_tolerance": self.within_tolerance}
+        row |= {"search": self.search, "target": self.target}
+        return row if self.graph is None else {**row, "graph": self.graph.to_dict()}
 
 
 class Pairs(BaseModel):

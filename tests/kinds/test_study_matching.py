@@ -29,6 +29,7 @@ from lrray.kinds.difficulty.matching import (
     propose,
 )
 from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.kinds.pairs import FoundPair, Pairs
 from tests.studies.small_study import STUDY
 
 SPREAD = 0.03
@@ -238,8 +239,15 @@ def test_alphas_that_are_tried_stay_within_the_search_space() -> None:
 def test_a_pair_says_what_the_training_studies_need() -> None:
     pair = Pair("easy_to_infer", (0.001, 0.1), axis=1, seed=42)
     pair.measured = {"gzip": np.array([0.75]), "entropy_bits": np.array([2.5])}
-    assert pair.to_dict(study()) == {
-        "name": "easy_to_infer", "alpha_X": 0.001, "alpha_Z": 0.1, "seed": 42,
+    found = pair.found(study(), {"state_dim": 4}, "seed-42")
+    row = {
+        "state_dim": 4, "name": "easy_to_infer", "alpha_X": 0.001, "alpha_Z": 0.1, "seed": 42,
         "difficulty": 0.75, "difficulty_se": None, "gzip": 0.75, "gzip_se": None,
         "entropy_bits": 2.5, "entropy_bits_se": None, "num_seeds": 1, "within_tolerance": True,
+        "search": "seed-42", "target": study().target.model_dump(),
     }  # fmt: skip
+    assert found.to_row() == row
+    assert list(found.to_row()) == list(row)
+    assert FoundPair.from_row(row) == found
+    read = Pairs.model_validate({"graph": study().graph.to_dict(), "pairs": [row]}).pairs[0]
+    assert (read.name, read.alpha_X, read.alpha_Z, read.seed) == ("easy_to_infer", 0.001, 0.1, 42)

@@ -82,9 +82,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(folder: RunFolder) -> N
     first, _ = run_point(folder)
     again, computed = run_point(folder)
     assert computed == 0
-    assert [pair.to_dict(first.study) for pair in again.pairs] == [
-        pair.to_dict(first.study) for pair in first.pairs
-    ]
+    assert again.found_pairs(with_graph=False) == first.found_pairs(with_graph=False)
     assert again.rows() == first.rows()
 
 

@@ -36,10 +36,11 @@ def panel(results: Path, surface: dict[str, Any]) -> Axes:
     folder = new_run(results, "difficulty", kind="difficulty")
     folder.write_json("contour.json", {"mean": surface})
     target = {"metric": "gzip", "value": 0.5, "tolerance": 0.01}
-    summary = {"target": target, "pairs": [], "range": [0.0, 1.0], "match": "mean", "trials": 2}
-    folder.write_json("summary.json", {**summary, "seeds_per_trial": 4})
-    trials = "0,0.001,0.01,0.0,0.01,0.0,0.01\n1,1.0,0.1,1.0,0.01,1.0,0.01\n"
-    names = "trial,alpha_X,alpha_Z,difficulty,difficulty_se,gzip,gzip_se\n"
+    point = {"axes": {}, "searches": ["mean"], "target": target, "match": "mean"}
+    point |= {"seeds_per_trial": 4, "range": [0.0, 1.0]}
+    folder.write_json("summary.json", {"points": [point], "pairs": [], "trials": 2})
+    trials = "mean,0,0.001,0.01,0.0,0.01,0.0,0.01\nmean,1,1.0,0.1,1.0,0.01,1.0,0.01\n"
+    names = "search,trial,alpha_X,alpha_Z,difficulty,difficulty_se,gzip,gzip_se\n"
     folder.write_text("trials.csv", names + trials)
     contour = sections(Run(folder.path))[0]
     return contour.pictures[0].draw().axes[0]

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 
-import pandas as pd
 import pytest
 from board_process import MAIN
 from rich.console import Console
@@ -100,24 +99,6 @@ def test_a_contour_of_odd_shape_is_told_and_where_it_gives_no_pair_is_the_reason
     said = console.file.getvalue().splitlines()
     assert said[0] == "No pair for sequences_per_seed=2."
     assert said[-1] == sentence
-
-
-def test_a_run_of_an_earlier_version_still_has_its_report(run, tmp_path):
-    folder = tmp_path / "difficulty" / run.name
-    shutil.copytree(run, folder)
-    summary = json.loads((run / "summary.json").read_text())
-    point = summary.pop("points")[0]
-    pairs = [
-        {k: v for k, v in p.items() if k not in ("search", "target")} for p in summary["pairs"]
-    ]
-    summary |= {"pairs": pairs, "seeds_per_trial": point["seeds_per_trial"]}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    trials = pd.read_csv(run / "trials.csv").drop(columns="search")
-    trials.to_csv(folder / "trials.csv", index=False)
-    assert answer(Run(folder)) == answer(Run(run))
-    for old, new in zip(sections(Run(folder)), sections(Run(run)), strict=True):
-        assert new.text.startswith(old.text)  # notes on the contour's shape may follow
-        assert old.tables == new.tables
 
 
 def test_an_unended_study_says_so(run, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import Any
@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrray.difficulty.level_set import Contour, LevelSet
+from lrray.gssm import GraphConfig
 from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.kinds.pairs import FoundPair
 from lrray.statistics import summarize
 
 FRESH_START = 1_000_000
@@ -66,20 +68,33 @@ class Pair:
         error = self.standard_error(study.target.metric)
         return miss <= study.target.tolerance and not error > study.target.tolerance
 
-    def to_dict(self, study: DifficultyStudy) -> dict[str, Any]:
-        """Plain data for ``pairs.yaml`` and ``summary.json``."""
+    def found(
+        self,
+        study: DifficultyStudy,
+        axes: Mapping[str, Any],
+        search: str,
+        graph: GraphConfig | None = None,
+    ) -> FoundPair:
+        """The pair as it was last measured.
+
+        Args:
+            study: that looked for it.
+            axes: of its grid point.
+            search: name of the search whose contour it lies on.
+            graph: where pairs of one file differ in theirs.
+        """
         metric = study.target.metric
-        row: dict[str, Any] = {
-            "name": self.name, "alpha_X": self.alphas[0], "alpha_Z": self.alphas[1],
-            "seed": self.seed, "difficulty": self.value(metric),
-            "difficulty_se": _none_if_nan(self.standard_error(metric)),
-        }  # fmt: skip
-        for name in self.measured:
-            row[name] = self.value(name)
-            row[f"{name}_se"] = _none_if_nan(self.standard_error(name))
-        row["num_seeds"] = len(self.measured[metric])
-        row["within_tolerance"] = self.within(study)
-        return row
+        measured = {
+            name: (self.value(name), _none_if_nan(self.standard_error(name)))
+            for name in self.measured
+        }
+        return FoundPair(
+            name=self.name, alpha_X=self.alphas[0], alpha_Z=self.alphas[1], seed=self.seed,
+            graph=graph, axes=dict(axes), difficulty=measured[metric][0],
+            difficulty_se=measured[metric][1], measured=measured,
+            num_seeds=len(self.measured[metric]), within_tolerance=self.within(study),
+            search=search, target=study.target.model_dump(),
+        )  # fmt: skip
 
 
 def _none_if_nan(value: float) -> float | None:

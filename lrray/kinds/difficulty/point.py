@@ -24,6 +24,7 @@ from lrray.kinds.difficulty.matching import (
     propose,
 )
 from lrray.kinds.difficulty.settings import ALPHAS
+from lrray.kinds.pairs import FoundPair
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.search.memory import Searches
@@ -179,15 +180,14 @@ class PointSearch:
                 rows.append({**axes, "trial": trial.number, **own, **trial.params, **numbers})
         return rows
 
-    def pair_rows(self, with_graph: bool) -> list[dict[str, Any]]:
-        """One row per pair, with what tells its point from others."""
-        graph = {"graph": self.study.graph.to_dict()} if with_graph else {}
-        rows = []
+    def found_pairs(self, with_graph: bool) -> list[FoundPair]:
+        """Its pairs, with what tells its point from others."""
+        study, found = self.study, []
         for pair in self.pairs:
-            named = (n for n, seeds in self.study.searches.items() if pair.seed in (None, *seeds))
-            own = {"search": self._name(next(named)), "target": self.study.target.model_dump()}
-            rows.append({**self.point.axes, **pair.to_dict(self.study), **own, **graph})
-        return rows
+            named = (n for n, seeds in study.searches.items() if pair.seed in (None, *seeds))
+            graph = study.graph if with_graph else None
+            found.append(pair.found(study, self.point.axes, self._name(next(named)), graph))
+        return found
 
     def summary(self) -> dict[str, Any]:
         """What was asked for here, the range of difficulty met, and the contour's odd shapes."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 from lrray.config import dump_yaml
 from lrray.kinds.difficulty.point import PointSearch, range_of, trial_table
+from lrray.kinds.pairs import FoundPair
 from lrray.results.folder import RunFolder
 
 UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
@@ -23,7 +23,8 @@ def write(runs: Sequence[PointSearch], folder: RunFolder) -> dict[str, Any]:
     target = _common("target", [part.study.target.model_dump() for part in runs])
     match = _common("match", [part.study.match for part in runs])
     graph = _common("graph", [part.study.graph.to_dict() for part in runs])
-    pairs = [row for part in runs for row in part.pair_rows(with_graph=not graph)]
+    found = [pair for part in runs for pair in part.found_pairs(with_graph=not graph)]
+    pairs = [pair.to_row() for pair in found]
     folder.write_text("pairs.yaml", dump_yaml({**head, **graph, **target, **match, "pairs": pairs}))
     folder.write_json("contour.json", {k: v for part in runs for k, v in part.surfaces.items()})
     return {
@@ -47,7 +48,7 @@ class Outcome:
 
     target: Mapping[str, Any]
     points: list[dict[str, Any]]
-    pairs: list[dict[str, Any]]
+    pairs: list[FoundPair]
 
     @property
     def aim(self) -> str:
@@ -71,7 +72,7 @@ class Outcome:
     def notes(self) -> list[str]:
         """Sentences on contours that are not one line from edge to edge with a pair."""
         notes = {name: note for p in self.points for name, note in p.get("notes", {}).items()}
-        several = sum(len(point["searches"] or ()) for point in self.points) > 1
+        several = sum(len(point["searches"]) for point in self.points) > 1
         return [f"The contour{f' of {n}' if several else ''} {note}." for n, note in notes.items()]
 
     @property
@@ -80,14 +81,10 @@ class Outcome:
         return [point for point in self.points if not _pairs_of([point], self.pairs)]
 
 
-def axes_of(pair: Mapping[str, Any]) -> dict[str, Any]:
-    """The axes of a pair's grid point, which stand before its name."""
-    return dict(takewhile(lambda item: item[0] != "name", pair.items()))
-
-
 def outcomes(summary: Mapping[str, Any]) -> list[Outcome]:
     """A summary, target by target, in the order of the grid's points."""
-    points: list[dict[str, Any]] = summary.get("points") or [_only_point(summary)]
+    points: list[dict[str, Any]] = summary["points"]
+    pairs = [FoundPair.from_row(row) for row in summary["pairs"]]
     found: list[Outcome] = []
     for point in points:
         known = [outcome for outcome in found if outcome.target == point["target"]]
@@ -96,18 +93,9 @@ def outcomes(summary: Mapping[str, Any]) -> list[Outcome]:
         else:
             found.append(Outcome(point["target"], [point], []))
     for outcome in found:
-        outcome.pairs.extend(_pairs_of(outcome.points, summary["pairs"]))
+        outcome.pairs.extend(_pairs_of(outcome.points, pairs))
     return found
 
 
-def _only_point(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The point of a run of an earlier version, which kept one target for all points."""
-    names = ("target", "match", "range", "seeds_per_trial")
-    return {"axes": {}, "searches": None, **{name: summary[name] for name in names}}
-
-
-def _pairs_of(
-    points: Iterable[Mapping[str, Any]], pairs: Iterable[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    searches = [point["searches"] for point in points]
-    return [pair for pair in pairs if any(s is None or pair["search"] in s for s in searches)]
+def _pairs_of(points: Iterable[Mapping[str, Any]], pairs: Iterable[FoundPair]) -> list[FoundPair]:
+    return [pair for pair in pairs if any(pair.search in point["searches"] for point in points)]

@@ -54,8 +54,10 @@ class DifficultyProgram:
     @staticmethod
     def is_complete(summary: Mapping[str, Any]) -> bool:
         """Whether all points meet their targets."""
-        met = all(pair["within_tolerance"] for pair in summary["pairs"])
-        return met and not any(outcome.without_pair for outcome in outcomes(summary))
+        return not any(
+            outcome.without_pair or not all(pair.within_tolerance for pair in outcome.pairs)
+            for outcome in outcomes(summary)
+        )
 
     @staticmethod
     def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lrray.kinds.difficulty.results import UNITS, Outcome, axes_of, outcomes
+from lrray.kinds.difficulty.results import UNITS, Outcome, outcomes
+from lrray.kinds.pairs import FoundPair
 from lrray.studies.axes import axes_label
 
 
@@ -52,21 +53,21 @@ def _show_pairs(outcome: Outcome, console: Console) -> None:
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
     for pair in outcome.pairs:
-        seed = "" if pair["seed"] is None else f" (seed {pair['seed']})"
-        name = " ".join([pair["name"].replace("_", " ") + seed, axes_label(axes_of(pair))])
+        seed = "" if pair.seed is None else f" (seed {pair.seed})"
+        name = " ".join([pair.name.replace("_", " ") + seed, axes_label(pair.axes)])
         table.add_row(
             Text(name.rstrip()),
-            f"{pair['alpha_X']:.4g}",
-            f"{pair['alpha_Z']:.4g}",
+            f"{pair.alpha_X:.4g}",
+            f"{pair.alpha_Z:.4g}",
             _with_error(pair, "gzip", 4),
             _with_error(pair, "entropy_bits", 3),
-            Text("ok", "green") if pair["within_tolerance"] else Text("misses", "red"),
+            Text("ok", "green") if pair.within_tolerance else Text("misses", "red"),
         )
     console.print(table)
 
 
-def _with_error(pair: dict[str, Any], name: str, digits: int) -> str:
-    if pair.get(name) is None:
+def _with_error(pair: FoundPair, metric: str, digits: int) -> str:
+    if metric not in pair.measured:
         return "–"
-    error = pair.get(f"{name}_se")
-    return f"{pair[name]:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
+    value, error = pair.measured[metric]
+    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")

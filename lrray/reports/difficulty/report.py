@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import zoom
 
-from lrray.kinds.difficulty.results import UNITS, Outcome, axes_of, outcomes
+from lrray.kinds.difficulty.results import UNITS, Outcome, outcomes
+from lrray.kinds.pairs import FoundPair
 from lrray.reports.compare.traces import ALPHAS
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.style import COLORS, figure
@@ -49,12 +50,12 @@ def _answer(outcome: Outcome) -> str:
         low, high = outcome.range
         return f"None: difficulty ran from {low:.4g} to {high:.4g} and never met {aim}."
     told = [
-        f"(alpha_X, alpha_Z) = ({pair['alpha_X']:.4g}, {pair['alpha_Z']:.4g}){_where(pair)} with "
-        f"{in_words(_of(pair, target['metric']))}"
+        f"(alpha_X, alpha_Z) = ({pair.alpha_X:.4g}, {pair.alpha_Z:.4g}){_where(pair)} with "
+        f"{in_words(_of_pair(pair, target['metric']))}"
         for pair in pairs[:2]
     ]
     more = f", and {len(pairs) - 2} more" if len(pairs) > 2 else ""
-    good = sum(pair["within_tolerance"] for pair in pairs)
+    good = sum(pair.within_tolerance for pair in pairs)
     lacking = ", ".join(label(point["axes"]) for point in outcome.without_pair)
     return (
         f"Equally hard at {aim}: {' and '.join(told)}{more}; {good} of {len(pairs)} pairs lie "
@@ -62,10 +63,9 @@ def _answer(outcome: Outcome) -> str:
     )
 
 
-def _where(pair: Mapping[str, Any]) -> str:
+def _where(pair: FoundPair) -> str:
     """The grid point of a pair, where the study has several."""
-    axes = axes_of(pair)
-    return f" for {label(axes)}" if axes else ""
+    return f" for {label(pair.axes)}" if pair.axes else ""
 
 
 def sections(run: Run) -> list[Section]:
@@ -80,7 +80,7 @@ def sections(run: Run) -> list[Section]:
     if summary["pairs"]:
         fresh = _or(outcome.fresh for outcome in found)
         caption = f"Matched pairs, measured again on fresh {fresh}; {_UNITS}"
-        rows = [_pair_row(pair, found) for pair in summary["pairs"]]
+        rows = [_pair_row(pair, found) for pair in map(FoundPair.from_row, summary["pairs"])]
         parts.append(Section("Pairs", tables=(Table("pairs", caption, rows),)))
     draws = _draws(found)
     rows = [_trial_row(trial, draws) for trial in trials.to_dict("records")]
@@ -92,12 +92,10 @@ def _or(words: Iterable[Any]) -> str:
     return " or ".join(dict.fromkeys(map(str, words)))
 
 
-def _draws(found: list[Outcome]) -> dict[str | None, int]:
-    """Kernel draws of a trial, by the name of its search; None: of any, in an older run."""
+def _draws(found: list[Outcome]) -> dict[str, int]:
+    """Kernel draws of a trial, by the name of its search."""
     points = [point for outcome in found for point in outcome.points]
-    return {
-        name: point["seeds_per_trial"] for point in points for name in point["searches"] or [None]
-    }
+    return {name: point["seeds_per_trial"] for point in points for name in point["searches"]}
 
 
 def _trials(run: Run) -> pd.DataFrame:
@@ -113,27 +111,22 @@ def _contour_text(num_trials: int, found: list[Outcome]) -> str:
     return " ".join([placed, *(note for outcome in found for note in outcome.notes)])
 
 
-def _of(row: Mapping[Any, Any], metric: str, n: int | None = None) -> Summary:
-    error = row.get(f"{metric}_se")
-    error = None if error is None or error != error else float(error)
-    return measured(float(row[metric]), error, int(row["num_seeds"] if n is None else n))
+def _of_pair(pair: FoundPair, metric: str) -> Summary:
+    return measured(*pair.measured[metric], pair.num_seeds)
 
 
-def _pair_row(pair: Mapping[str, Any], found: list[Outcome]) -> Row:
-    metrics = [name for name in pair if f"{name}_se" in pair and name != "difficulty"]
-    own = {"name", "difficulty", "difficulty_se", "num_seeds", "within_tolerance", *metrics}
-    own |= {"search", "target", "graph"}
-    own |= {f"{name}_se" for name in metrics}
-    settings = {k: v for k, v in pair.items() if k not in own and v is not None}
+def _pair_row(pair: FoundPair, found: list[Outcome]) -> Row:
     tolerance = _or(f"{outcome.target['tolerance']:g}" for outcome in found)
+    seed = {} if pair.seed is None else {"seed": pair.seed}
     return {
-        "pair": str(pair["name"]).replace("_", " "), **settings,
-        **{name: _of(pair, name) for name in metrics},
-        f"within {tolerance}": pair["within_tolerance"],
+        "pair": pair.name.replace("_", " "), **pair.axes,
+        "alpha_X": pair.alpha_X, "alpha_Z": pair.alpha_Z, **seed,
+        **{name: _of_pair(pair, name) for name in pair.measured},
+        f"within {tolerance}": pair.within_tolerance,
     }  # fmt: skip
 
 
-def _trial_row(trial: Mapping[Any, Any], draws: Mapping[str | None, int]) -> Row:
+def _trial_row(trial: Mapping[Any, Any], draws: Mapping[str, int]) -> Row:
     metrics = [name for name in trial if f"{name}_se" in trial and name != "difficulty"]
     hidden = {
         "search",
@@ -144,8 +137,11 @@ def _trial_row(trial: Mapping[Any, Any], draws: Mapping[str | None, int]) -> Row
         *(f"{m}_se" for m in metrics),
     }
     settings = {str(k): v for k, v in trial.items() if k not in hidden}
-    n = draws[trial.get("search")]
-    return {**settings, **{str(name): _of(trial, str(name), n) for name in metrics}}
+    n = draws[str(trial["search"])]
+    numbers = {
+        str(name): measured(float(trial[name]), float(trial[f"{name}_se"]), n) for name in metrics
+    }
+    return {**settings, **numbers}
 
 
 def _pictures(run: Run, found: list[Outcome], trials: pd.DataFrame) -> tuple[Picture, ...]:
@@ -164,13 +160,12 @@ def _pictures(run: Run, found: list[Outcome], trials: pd.DataFrame) -> tuple[Pic
 def _contour(surfaces: dict[str, Any], found: list[Outcome], trials: pd.DataFrame) -> Figure:
     shown = list(surfaces.items())[:MAX_PANELS]
     columns, rows = min(len(shown), 3), 1 + (len(shown) > 3)
-    axes_names = list(trials.columns[: list(trials.columns).index("trial")])
-    names = np.array([_search_name(row, axes_names) for row in trials.to_dict("records")])
+    names = trials["search"].astype(str)
     all_pairs = [pair for outcome in found for pair in outcome.pairs]
     with figure(6.4 * columns, 4.8 * rows) as drawn:
         panels = drawn.subplots(rows, columns, squeeze=False)
         for axes, (name, surface) in zip(panels.flat, shown, strict=False):
-            pairs = [p for p in all_pairs if _search_name(p, axes_names) == name]
+            pairs = [pair for pair in all_pairs if pair.search == name]
             target = surface.get("target", found[0].target)
             _panel(axes, surface, trials[names == name], pairs, target)
             if len(surfaces) > 1:
@@ -180,20 +175,11 @@ def _contour(surfaces: dict[str, Any], found: list[Outcome], trials: pd.DataFram
     return drawn
 
 
-def _search_name(row: Mapping[Any, Any], axes: list[str]) -> str:
-    """The search that a trial or a pair belongs to, as ``contour.json`` names it."""
-    if "search" in row:
-        return str(row["search"])
-    seed = row.get("seed")  # of a run of an earlier version
-    words = [f"{name}={row[name]}" for name in axes]
-    return " ".join([*words, "mean" if seed is None else f"seed-{int(seed)}"])
-
-
 def _panel(
     axes: Axes,
     surface: dict[str, Any],
     trials: pd.DataFrame,
-    pairs: list[dict[str, Any]],
+    pairs: list[FoundPair],
     target: Mapping[str, Any],
 ) -> None:
     alpha_x, alpha_z = np.array(surface["alpha_X"]), np.array(surface["alpha_Z"])
@@ -218,11 +204,11 @@ def _panel(
             points[:, 0], points[:, 1], color=COLORS[1], lw=_LINE_WIDTH, label=label, zorder=4
         )
     for pair, marker in zip(pairs, "*Pvd^<>sXo" * 6, strict=False):
-        error = pair["difficulty_se"]
-        value = f"{pair['difficulty']:.3f}" + (f" ± {error:.3f}" if error is not None else "")
+        error = pair.difficulty_se
+        value = f"{pair.difficulty:.3f}" + (f" ± {error:.3f}" if error is not None else "")
         axes.plot(
-            pair["alpha_X"], pair["alpha_Z"], marker, ms=14, mec="black", mfc=COLORS[4], ls="",
-            label=f"{pair['name'].replace('_', ' ')}: {value}", clip_on=False, zorder=5,
+            pair.alpha_X, pair.alpha_Z, marker, ms=14, mec="black", mfc=COLORS[4], ls="",
+            label=f"{pair.name.replace('_', ' ')}: {value}", clip_on=False, zorder=5,
         )  # fmt: skip
     axes.set(
         xscale="log", yscale="log", xlabel=r"alpha_X  (small: latents easy to infer)",
