@@ -39,6 +39,7 @@ SAYS = {
     "text": "numbers in words",
     "config": "YAML, settings",
     "periodic": "work now and then",
+    "yaml_text": "YAML of others",
     "errors": "one line each",
     "files": "whole or absent",
     "statistics": "means, tests",
