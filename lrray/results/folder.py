@@ -16,6 +16,7 @@ sees the old content or the new, never half of one.
       cells/<id>.json    one finished cell each
       metrics/<id>.jsonl a cell's curves: one line per logged point
       samples/<id>.jsonl texts that a cell's model generated, where the kind keeps them
+      weights/<id>/      weights of a trained model, where they are kept
       stop               names a driver whose running cells are asked to end
       shared/            data that several cells use
       checkpoints/<id>/  what an unfinished cell continues from

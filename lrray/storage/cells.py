@@ -52,7 +52,7 @@ def checkpointed(
         finally:
             rhythm.stop()
         pusher.push(last=True)
-        folder.push(str(path.relative_to(folder.path)) for path in _texts(folder, cell.id))
+        folder.push(str(path.relative_to(folder.path)) for path in _products(folder, cell.id))
         return result
 
     return run_here
@@ -114,12 +114,14 @@ def _clear(folder: StoredFolder, cell_id: str) -> None:
     """Frees the space that a cell took on this node."""
     Snapshot(folder.store, folder.path, cell_id).clear()
     names = (f"cells/{cell_id}.json", f"metrics/{cell_id}.jsonl", f"attempts/{cell_id}.json")
-    for path in [*(folder.path / name for name in names), *_texts(folder, cell_id)]:
+    for path in [*(folder.path / name for name in names), *_products(folder, cell_id)]:
         path.unlink(missing_ok=True)
 
 
-def _texts(folder: StoredFolder, cell_id: str) -> list[Path]:
-    return list(folder.path.glob(f"samples/{cell_id}*.jsonl"))
+def _products(folder: StoredFolder, cell_id: str) -> list[Path]:
+    """What an ended cell keeps beside its record and curves: generated texts, weights."""
+    names = (f"samples/{cell_id}*.jsonl", f"weights/{cell_id}*/*.safetensors")
+    return [path for name in names for path in folder.path.glob(name)]
 
 
 def _nothing() -> None:

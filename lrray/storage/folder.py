@@ -123,7 +123,7 @@ def open_folder(address: Mapping[str, str]) -> RunFolder:
     (place / "cells").mkdir(parents=True, exist_ok=True)
     folder = StoredFolder(place, Store(address["storage"]).below(address["run"]))
     if not (place / "tracking.json").exists():
-        folder.fetch(["tracking.json"])
+        folder.fetch(["study.yaml", "tracking.json"])
     return folder
 
 

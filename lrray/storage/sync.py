@@ -21,7 +21,7 @@ RHYTHM_S = 15.0
 """How often curves come home and the driver's own files are sent."""
 
 _RECORDS = "cells"
-_CURVES = ("metrics", "failures", "samples", "tensorboard", "wandb")
+_CURVES = ("metrics", "failures", "samples", "tensorboard", "wandb", "weights")
 """Folders that workers write to, beside the records."""
 
 _STAYS = ("attempts", "checkpoints", "lock.json")

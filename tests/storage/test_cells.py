@@ -169,3 +169,20 @@ def test_records_are_brought_here_from_wherever_cells_ended(node) -> None:
     record, none = here.load_cells([CELL.id, "0" * 16])
     assert record == there.load_cell(CELL.id)
     assert none is None
+
+
+def test_weights_and_texts_that_a_cell_keeps_go_to_the_storage_and_leave_the_node(
+    node: Callable[[str], StoredFolder],
+) -> None:
+    folder = node("one")
+    kept = (f"samples/{CELL.id}.jsonl", f"weights/{CELL.id}/model.safetensors")
+
+    def run_cell(cell: Cell, commit: Commit) -> str:
+        for name in kept:
+            (folder.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder.path / name).write_text("kept")
+        return cell.id
+
+    handed_over(checkpointed(run_cell, folder), folder)(CELL)
+    assert [folder.store.get(name) for name in kept] == [b"kept", b"kept"]
+    assert not any((folder.path / name).exists() for name in kept)

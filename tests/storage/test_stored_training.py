@@ -128,7 +128,9 @@ def test_a_cell_over_two_nodes_survives_its_workers_and_finds_what_one_worker_fi
     assert not any(begun_again(out, cell_id) for cell_id in found)
     left = [name for node in node_folders(out) for name in files(node)]
     assert len(node_folders(out)) == 2
-    assert [name for name in left if not name.startswith(("tracking.json", "shared/"))] == []
+    assert [
+        name for name in left if not name.startswith(("study.yaml", "tracking.json", "shared/"))
+    ] == []
 
 
 def test_training_on_a_node_that_vanishes_goes_on_elsewhere_to_the_same_last_bit(
