@@ -11,7 +11,7 @@ import pandas as pd
 
 from lrray.reports.content import Row, Table
 from lrray.statistics import Summary
-from lrray.text import plain, rounded
+from lrray.text import csv_value, plain, rounded
 
 _LATEX = str.maketrans(
     {
@@ -31,9 +31,16 @@ def to_csv(table: Table) -> str:
         columns += [part for part in parts if any(part in row for row in rows)]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(columns)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    names = list(dict.fromkeys(columns))
+    writer.writerow({name: csv_value(name) for name in names})
+    writer.writerows({name: csv_value(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def frame_to_csv(frame: pd.DataFrame) -> str:
+    """A data frame as CSV, without its index; see :func:`lrray.text.csv_value`."""
+    safe = frame.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else c.map(csv_value))
+    return str(safe.rename(columns=csv_value).to_csv(index=False))
 
 
 def _spread(row: Row) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from lrray.reports.tables import frame_to_csv
 from lrray.results.folder import RunFolder
 from lrray.results.groups import means_table
 from lrray.results.known import KnownCells
@@ -71,7 +72,7 @@ class GridProgram:
 
     def results(self, records: Sequence[CellRecord]) -> dict[str, Any]:
         """Writes ``cells.csv``; counts, failures and means over seeds."""
-        self.folder.write_text("cells.csv", cell_table(records).to_csv(index=False))
+        self.folder.write_text("cells.csv", frame_to_csv(cell_table(records)))
         failed = [record for record in records if record.state == FAILED]
         return {
             "cells": len(self.wanted()),

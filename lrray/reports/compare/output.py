@@ -18,6 +18,7 @@ from rich.text import Text
 from lrray.errors import LrrayError
 from lrray.reports.compare.comparison import Comparison
 from lrray.reports.style import COLORS, figure, save
+from lrray.reports.tables import frame_to_csv
 from lrray.studies.schema import WandbMode
 from lrray.text import with_error
 from lrray.tracking.wandb_files import wait_for_end
@@ -37,7 +38,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{name}.csv" for name in _TABLES if len(getattr(comparison, name))]
         for file in files:
-            getattr(comparison, file.stem).to_csv(file, index=False)
+            file.write_text(frame_to_csv(getattr(comparison, file.stem)), encoding="utf-8")
     except OSError as error:
         raise LrrayError(
             str(folder), f"cannot be written: {error.strerror}", fix="give another --out"
