@@ -13,13 +13,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from math import prod
 from typing import Any, TypeVar
 
-from lrray.config import parse, set_key
+from lrray.config import key_path, parse, set_key
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.axes import axes_text
 from lrray.studies.schema import CellStudy, StudyBase
@@ -60,12 +60,28 @@ def expand(data: Mapping[str, Any], model: type[Study], where: str) -> list[Grid
     """
     grid = data.get("grid")
     base = {key: value for key, value in data.items() if key != "grid"}
+    _refuse_infinite(data, where)
     if grid is None:
         return [GridPoint({}, _resolved(base, {}, model, where))]
     points = list(grid_points(grid, f"{where}: grid"))
     if not points:
         raise LrrayError(f"{where}: grid", "must keep at least one point", fix="exclude fewer")
     return [GridPoint(point, _resolved(base, point, model, where)) for point in points]
+
+
+def _refuse_infinite(data: Any, where: str, path: tuple[object, ...] = ()) -> None:
+    """A cell's settings are JSON, which has neither infinity nor NaN: they would become null.
+
+    Raises:
+        LrrayError: where such a number stands.
+    """
+    if isinstance(data, float) and not math.isfinite(data):
+        raise LrrayError(
+            f"{where}: {key_path(path)}", "must be a finite number", got=data, fix="write e.g. 0.1"
+        )
+    inner = data.items() if isinstance(data, Mapping) else ()
+    for key, value in enumerate(data) if isinstance(data, list) else inner:
+        _refuse_infinite(value, where, (*path, key))
 
 
 def _resolved(base: Mapping[str, Any], point: Point, model: type[Study], where: str) -> Study:
@@ -126,7 +142,7 @@ def grid_points(grid: Any, where: str) -> Iterator[Point]:
             if name not in names:
                 fix = did_you_mean(name, names)
                 raise LrrayError(f"{where}.exclude[{i}]", f"{name!r} is not an axis", fix=fix)
-    number = prod(map(len, choices))
+    number = math.prod(map(len, choices))
     if number > MOST_POINTS:
         raise LrrayError(
             where, f"must have at most {MOST_POINTS} points", got=number,
