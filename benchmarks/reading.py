@@ -76,4 +76,4 @@ def seconds(path: Path, code: str) -> float:
 
 
 if __name__ == "__main__":
-    show(measure())
+    show(measure(), "reading")
