@@ -114,11 +114,19 @@ def sign_flip_p_value(differences: ArrayLike, seed: int = 0, num_flips: int = 99
         return float((np.abs(signs @ array) / len(array) >= observed - slack).mean())
     rng = np.random.default_rng(seed)
     extreme = 1
-    for start in range(0, num_flips, 10_000):
-        size = min(10_000, num_flips - start)
-        signs = rng.integers(0, 2, (size, len(array))) * 2.0 - 1.0
+    rows = 10_000 if len(array) <= 1000 else max(1, 4_000_000 // len(array))
+    for start in range(0, num_flips, rows):
+        signs = _signs(rng, min(rows, num_flips - start), len(array))
         extreme += int((np.abs(signs @ array) / len(array) >= observed - slack).sum())
     return extreme / (num_flips + 1)
+
+
+def _signs(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.floating]:
+    """Random signs ``[rows, columns]``; of many columns one bit each, which is ten times faster."""
+    if columns <= 1000:
+        return rng.integers(0, 2, (rows, columns)) * 2.0 - 1.0
+    packed = rng.integers(0, 256, (rows, -(-columns // 8)), dtype=np.uint8)
+    return np.unpackbits(packed, axis=1, count=columns) * 2.0 - 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -200,7 +200,7 @@ def test_a_plot_over_an_axis_shows_means_with_their_errors(run: lrray.Run) -> No
 def test_a_plot_of_curves_has_a_line_per_condition_or_hue(run: lrray.Run) -> None:
     assert len(run.plot("loss").lines) == 6
     axes = run.plot("loss", hue="settings.model")
-    assert [line.get_label() for line in axes.lines] == ["model=gru (n = 9)", "model=mamba (n = 8)"]
+    assert [line.get_label() for line in axes.lines] == ["model=gru (n = 3)", "model=mamba (n = 2)"]
     names = run.plot("loss", x="model")
     assert [text.get_text() for text in names.get_xticklabels()] == ["gru", "mamba"]
     assert run.plot("speed", ax=names) is names

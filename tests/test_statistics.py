@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
 from lrray.statistics import (
     bootstrap_interval,
@@ -121,3 +122,10 @@ def test_p_does_not_depend_on_the_unit_of_the_differences(unit: float) -> None:
 
 def test_differences_of_zero_are_no_evidence() -> None:
     assert sign_flip_p_value([0.0, 0.0, 0.0]) == 1.0
+
+
+def test_the_test_of_thousands_of_differences_agrees_with_the_t_test() -> None:
+    """Where flips come a bit each; their sum is all but normal."""
+    differences = np.random.default_rng(1).normal(0.02, 1.0, 1500)
+    expected = ttest_1samp(differences, 0).pvalue
+    assert sign_flip_p_value(differences) == pytest.approx(expected, abs=0.01)

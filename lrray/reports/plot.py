@@ -67,13 +67,24 @@ def _lines(table: pd.DataFrame, by: list[str]) -> Iterator[tuple[str, str, pd.Da
 
 def _curves(axes: Axes, curves: pd.DataFrame, by: list[str]) -> None:
     for label, color, own in _lines(curves, by):
-        cells = [
-            list(zip(cell[STEP].astype(float), cell["value"], strict=True))
-            for _, cell in own.dropna(subset="value").groupby("id")
-        ]
-        curve = mean_curve(cells)
+        curve = mean_curve(_by_seed(own.dropna(subset="value")))
         if curve is not None:
             band(axes, curve, label, color)
+
+
+Curve = list[tuple[float, float]]
+
+
+def _by_seed(table: pd.DataFrame) -> list[Curve]:
+    """A curve per seed: the mean of its cells', of the seeds that have most of them."""
+    seeds: dict[Any, list[Curve]] = {}
+    for cell_id, own in table.groupby("id", sort=False):
+        seed = own[SEED].iloc[0] if SEED in own else cell_id
+        points = zip(own[STEP].astype(float), own["value"], strict=True)
+        seeds.setdefault(_plain(seed), []).append(list(points))
+    most = max(map(len, seeds.values()), default=0)
+    means = [mean_curve(cells) for cells in seeds.values() if len(cells) == most]
+    return [list(zip(c.steps.tolist(), c.mean.tolist(), strict=True)) for c in means if c]
 
 
 def _means(axes: Axes, table: pd.DataFrame, x: str, hue: str | None) -> None:
