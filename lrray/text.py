@@ -19,6 +19,17 @@ def plain(value: float) -> str:
     return f"{value:.{_PLAIN_DIGITS}g}"
 
 
+def short(value: object) -> str:
+    """A setting or a number in few words: to four significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def compact(value: float) -> str:
+    """A running cell's number: ``12,346``, ``0.357``."""
+    whole = float(value).is_integer() or abs(value) >= 1000
+    return f"{value:,.0f}" if whole else f"{value:.3g}"
+
+
 def rounded(mean: float, error: float | None) -> tuple[str, str]:
     """Mean and standard error as text: two significant digits of the error, the mean to the same.
 

@@ -23,7 +23,7 @@ from lrray.results.curves import CurveFile
 from lrray.results.folder import RunFolder
 from lrray.studies.axes import axes_label
 from lrray.studies.cell import Cell
-from lrray.text import duration
+from lrray.text import compact, duration
 from lrray.tracking.gauges import show_counts
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class RunningCells:
         found = self._newest(cell.id)
         names = [n for n in self._numbers if n in found] or list(found)[:_DEFAULT_NUMBERS]
         return axes_label(cell.axes), "  ".join(
-            f"{number} {_short(found[number])}" for number in names
+            f"{number} {compact(found[number])}" for number in names
         )
 
     def _newest(self, cell_id: str) -> Mapping[str, float]:
@@ -244,7 +244,3 @@ class RunningCells:
         for point in file.read_new():
             newest |= {k: v for k, v in point.items() if isinstance(v, int | float)}
         return newest
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.3g}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lrray.text import short
+
 
 def axis_name(path: str) -> str:
     """An axis in a word: ``hidden_size`` for ``model.hidden_size``."""
@@ -18,8 +20,4 @@ def axes_text(axes: Mapping[str, Any]) -> str:
 
 def axes_label(axes: Mapping[str, Any]) -> str:
     """The same in short words and to four digits: ``hidden_size=8 seed=0``."""
-    return " ".join(f"{axis_name(name)}={_short(value)}" for name, value in axes.items())
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return " ".join(f"{axis_name(name)}={short(value)}" for name, value in axes.items())

@@ -15,6 +15,7 @@ from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, CellRecord
 from lrray.studies.cell import Cell, digest
 from lrray.studies.schema import WandbMode
+from lrray.text import short
 from lrray.tracking.wandb_files import wait_for_end
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def cell_name(cell: Cell) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple) and len(value) > 3:
         return f"{_shown(value[0])}…{_shown(value[-1])}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return short(value)
 
 
 def result_numbers(record: CellRecord | None) -> dict[str, float]:
