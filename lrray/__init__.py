@@ -3,6 +3,7 @@
 ::
 
     import lrray
+    run = lrray.run("latents", ["scale=small"])
     run = lrray.load("results/latents")   # the newest run of a study, or a run's folder
     run.means("excess_bits", by=["pair"])
 
@@ -15,12 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrray.api import Run, compare, load
+    from lrray.api import Run, Study, compare, load, run
     from lrray.gssm import GSSM
 
-__all__ = ["GSSM", "Run", "compare", "load"]
+__all__ = ["GSSM", "Run", "Study", "compare", "load", "run"]
 
-_MODULES = {"GSSM": "lrray.gssm", "Run": "lrray.api", "compare": "lrray.api", "load": "lrray.api"}
+_MODULES = {"GSSM": "lrray.gssm"} | dict.fromkeys(__all__[1:], "lrray.api")
 """Name -> the module that is imported when it is first used."""
 
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrray.config import dump_yaml
 from lrray.errors import LrrayError, did_you_mean
+from lrray.results.find import find_run, latest_run
+from lrray.results.folder import RunFolder
 from lrray.results.frames import RunFrames
+from lrray.results.known import KnownCells
+from lrray.results.plain import plain_result
 from lrray.results.record import CellRecord
 from lrray.results.run import find_runs, newest_runs
+from lrray.search.program import Plan, load_program
 from lrray.studies.kind import load_kind
+from lrray.studies.load import LoadedStudy, load_study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from lrray.gssm import GSSM
     from lrray.reports.compare.comparison import Comparison
+
+Overrides = Sequence[str] | Mapping[str, Any]
+"""Settings to change: words as on the command line, or values by key path."""
 
 
 class Run(RunFrames):
@@ -120,19 +132,117 @@ class Run(RunFrames):
         return f"<b>{escape(self.question)}</b><table>{rows}</table>"
 
 
+@dataclass(frozen=True)
+class Study(LoadedStudy):
+    """A study that can be looked at, planned and run: ``Study.load("latents", ["scale=small"])``.
+
+    :attr:`first` holds its settings, :attr:`points` the study at every point of its grid.
+    """
+
+    @classmethod
+    def load(cls, name: str | Path, settings: Overrides = ()) -> Study:
+        """Reads and checks a study.
+
+        Args:
+            name: a study in ``studies/`` or a shipped one, or a file.
+            settings: to change: ``["target.value=0.8"]`` or ``{"target.value": 0.8}``.
+
+        Raises:
+            LrrayError: anything that is wrong with it.
+        """
+        loaded = load_study(str(name), _words(settings))
+        study = cls(loaded.given, loaded.path, loaded.data, loaded.kind, loaded.points)
+        study.check(Path("results"))
+        return study
+
+    def plan(self, out: str | Path = "results") -> Plan:
+        """What a run would do that goes on from the newest one below ``out``; starts nothing."""
+        earlier = latest_run(Path(out), self.name)
+        folder = None if earlier is None else RunFolder(earlier)
+        return load_program(self.kind).plan(self.points, folder, KnownCells.of(folder))
+
+    def run(self, out: str | Path = "results", **options: Any) -> Run:
+        """Runs it; see :func:`run`, which takes the same options."""
+        from rich.console import Console
+
+        from lrray.runs.run import Options, run_study
+
+        quiet = options.pop("quiet", False)
+        # A quiet one is no notebook's either: rich would show an empty frame there.
+        console = Console(
+            quiet=quiet, force_jupyter=False if quiet else None, highlight=False, markup=False
+        )
+        return Run(run_study(self, Options(Path(out), **options), console).path)
+
+    def __repr__(self) -> str:
+        return f"<Study {self.name}: {self.first.kind}, {len(self.points)} grid points>"
+
+    def _repr_html_(self) -> str:
+        text = escape(dump_yaml(self.resolved()))
+        return f"<b>{escape(self.first.question)}</b><pre>{text}</pre>"
+
+
+def _words(settings: Overrides) -> list[str]:
+    """Settings to change as the command line has them."""
+    if isinstance(settings, Mapping):
+        return [f"{key}={json.dumps(value)}" for key, value in plain_result(settings).items()]
+    return list(settings)
+
+
+def run(
+    name: str | Path,
+    settings: Overrides = (),
+    *,
+    out: str | Path = "results",
+    resume: bool | str = False,
+    retry_failed: bool = False,
+    keep_code: bool = False,
+    address: str = "local",
+    quiet: bool = False,
+) -> Run:
+    """Runs a study, as ``lrray study`` does: in a script, a notebook or another program.
+
+    Ray is started where it does not run yet, and left running for the next study. Ctrl-C, or a
+    notebook's interrupt, stops it as on the command line: finished cells are kept.
+
+    Args:
+        name: a study in ``studies/`` or a shipped one, or a file.
+        settings: to change: ``["target.value=0.8"]`` or ``{"target.value": 0.8}``.
+        out: folder for results.
+        resume: whether to go on with the newest run, where there is one; or which run.
+        retry_failed: whether failed cells of that run are run again.
+        keep_code: whether results of code that has changed since are kept.
+        address: Ray cluster: ``local``, ``auto`` or ``HOST:PORT``.
+        quiet: show no progress.
+
+    Returns:
+        The run, its cells ended; failed ones are among :attr:`Run.cells`.
+
+    Raises:
+        LrrayError: the study is wrong, or something outside of its cells stopped it.
+        KeyboardInterrupt: it was stopped.
+    """
+    study = Study.load(name, settings)
+    return study.run(
+        out, resume=resume, retry_failed=retry_failed, keep_code=keep_code, address=address,
+        quiet=quiet,
+    )  # fmt: skip
+
+
 def load(source: str | Path) -> Run:
     """The newest run of a study, or a run by its folder.
 
     Args:
-        source: a run's folder, a study's folder, e.g. ``results/latents``, or a study's name
-            below ``results``.
+        source: a run's folder, or a study's folder, e.g. ``results/latents``; or what
+            :func:`lrray.results.find.find_run` finds below ``results``: a study's name, a run's
+            id or tag.
 
     Raises:
         LrrayError: there is no such run, or there are several studies.
     """
     place = Path(source)
-    if not place.is_dir() and place == Path(place.name) and (Path("results") / place).is_dir():
-        place = Path("results") / place
+    if not place.is_dir() and place == Path(place.name):
+        return Run(find_run(place.name).path)
     if not place.is_dir():
         known = [path.name for path in place.parent.iterdir()] if place.parent.is_dir() else []
         raise LrrayError(str(source), "no such run", fix=did_you_mean(place.name, known))

@@ -26,6 +26,8 @@ UsageError = BadParameter.__mro__[1]
 
 _LONG = {"docs/training.md"}
 """Pages whose Python trains a model for a while."""
+_NOTEBOOKS = {"docs/notebook.md"}
+"""Pages that are executed in a kernel, by ``test_notebook.py``."""
 _PLACEHOLDER = re.compile(r"…|\.\.\.|[<>{}]|\b[A-Z]{3,}\b")
 
 
@@ -63,7 +65,11 @@ def _with(language: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(p, marks=[pytest.mark.slow] if p in _LONG else []) for p in _with("python")],
+    [
+        pytest.param(p, marks=[pytest.mark.slow] if p in _LONG else [])
+        for p in _with("python")
+        if p not in _NOTEBOOKS
+    ],
 )
 def test_python_runs_and_prints_what_the_page_shows(page, folder):
     found = _page_blocks(page, folder)
