@@ -43,6 +43,7 @@ SAYS = {
     "errors": "one line each",
     "files": "whole or absent",
     "statistics": "means, tests",
+    "yaml_text": "read safely",
 }
 """Package -> what it is, in a few words."""
 
