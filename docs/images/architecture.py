@@ -43,7 +43,6 @@ SAYS = {
     "errors": "one line each",
     "files": "whole or absent",
     "statistics": "means, tests",
-    "yaml_text": "read safely",
 }
 """Package -> what it is, in a few words."""
 
