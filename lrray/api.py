@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -163,6 +165,7 @@ class Study(LoadedStudy):
 
     def run(self, out: str | Path = "results", **options: Any) -> Run:
         """Runs it; see :func:`run`, which takes the same options."""
+        _ask_for_no_widgets()
         from rich.console import Console
 
         from lrray.runs.run import Options, run_study
@@ -180,6 +183,12 @@ class Study(LoadedStudy):
     def _repr_html_(self) -> str:
         text = escape(dump_yaml(self.resolved()))
         return f"<b>{escape(self.first.question)}</b><pre>{text}</pre>"
+
+
+def _ask_for_no_widgets() -> None:
+    """Keeps Optuna and Ray from asking for ipywidgets, which nothing here needs, when imported."""
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    logging.getLogger("ray.widgets.util").setLevel(logging.WARNING)
 
 
 def _words(settings: Overrides) -> list[str]:

@@ -114,6 +114,8 @@ def run_cells(
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 verbose=0,
+                # By itself Tune takes one for notebooks there, which shows an empty frame.
+                progress_reporter=tune.CLIReporter(),
                 failure_config=tune.FailureConfig(max_failures=MAX_MOVES),
             ),
         )
