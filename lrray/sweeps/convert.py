@@ -119,9 +119,9 @@ def _losses(study: Any) -> list[str]:
     for name, range_ in study.search_space.root.items():
         if range_.distribution == "int_log_uniform":
             lines.append(f"search_space.{name}: W&B rounds, so its end values come half as often")
-    if getattr(search, "scheduler", "none") == "median":
+    if isinstance(search, CellSearch) and search.scheduler == "median":
         lines.append("search.scheduler median: W&B has hyperband alone")
-    if getattr(search, "scheduler", "none") == "asha":
+    if isinstance(search, CellSearch) and search.scheduler == "asha":
         lines.append("search.scheduler asha: W&B counts logged points, not their step")
     if study.kind == "difficulty":
         lines.append("pairs: a sweep ends with the search; no pair is matched or measured again")

@@ -102,21 +102,6 @@ def build_dataset(facts: Facts, config: BuildConfig, out: str | Path) -> Manifes
     return manifest
 
 
-def read_rows(path: str | Path) -> list[Row]:
-    """Rows of one split file.
-
-    Raises:
-        LrrayError: the file is missing or is no JSONL.
-    """
-    try:
-        with Path(path).open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise LrrayError(
-            str(path), f"cannot be read as JSONL: {error}", fix="build the dataset again"
-        ) from None
-
-
 def read_manifest(folder: str | Path) -> Manifest:
     """Manifest of a built dataset, after checking every file against its checksum.
 
