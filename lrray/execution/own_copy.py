@@ -13,11 +13,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.abc import InspectLoader, MetaPathFinder
+from importlib.abc import MetaPathFinder, SourceLoader
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any
 
 from lrray.results.code_copy import CODE, copied_files
 from lrray.results.folder import RunFolder
@@ -83,15 +84,19 @@ def _original(name: str, path: Sequence[str] | None, copy: Path) -> Path:
     return file if (file.name == "__init__.py") == is_package else copy
 
 
-class _Loader(InspectLoader):
+class _Loader(SourceLoader):
     """Runs the source of a copy as that of another file."""
 
     def __init__(self, copy: Path, file: Path) -> None:
         self._copy, self._file = copy, file
 
-    def get_source(self, fullname: str) -> str:
-        """Of the copy."""
-        return self._copy.read_text("utf-8")
+    def get_data(self, path: str | bytes) -> bytes:
+        """Of the copy, whatever the path: no compiled file of the original is read or written."""
+        return self._copy.read_bytes()
+
+    def source_to_code(self, data: Any, path: Any = "") -> CodeType:  # type: ignore[override]
+        """From UTF-8, as copies are kept, whatever encoding the text names."""
+        return super().source_to_code(bytes(data).decode("utf-8"), path)
 
     def get_filename(self, fullname: str) -> str:
         """Of the original."""
@@ -99,7 +104,6 @@ class _Loader(InspectLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Runs it; tracebacks show the lines that ran."""
-        source = self.get_source(module.__name__)
-        name = str(self._file)
+        source, name = self._copy.read_text("utf-8"), str(self._file)
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-        exec(compile(source, name, "exec", dont_inherit=True), vars(module))
+        super().exec_module(module)

@@ -22,14 +22,30 @@ LARGEST_COPY_BYTES = 20_000_000
 
 
 def save_code(folder: RunFolder, code: UserCode) -> None:
-    """Keeps a copy of modules as UTF-8 text; files that are there stay as they are."""
-    left = LARGEST_COPY_BYTES
+    """Keeps a copy of modules as UTF-8 text, and nothing else beside it.
+
+    Workers run what lies there, and a folder may come from somebody else: what it held before is
+    made to be the modules of this very process.
+    """
+    left, kept = LARGEST_COPY_BYTES, set[str]()
     for module in code.modules:
-        name = f"{CODE}/{code.digest}/{_file(module)}"
         left -= len(module.content)
-        fits = len(module.content) <= LARGEST_BYTES and left >= 0
-        if fits and not (folder.path / name).exists():
-            folder.write_text(name, module.text)
+        if len(module.content) <= LARGEST_BYTES and left >= 0:
+            name = f"{CODE}/{code.digest}/{_file(module)}"
+            kept.add(name)
+            if _kept_text(folder.path / name) != module.text:
+                folder.write_text(name, module.text)
+    for file in sorted((folder.path / CODE / code.digest).rglob("*")):
+        name = str(file.relative_to(folder.path))
+        if name not in kept and (file.is_symlink() or not file.is_dir()):
+            folder.remove(name)
+
+
+def _kept_text(file: Path) -> str | None:
+    """What a file holds, where it is one of its own and not a link to another."""
+    if file.is_symlink() or not file.is_file():
+        return None
+    return _read(file)
 
 
 def copied_files(run: Path, digest: str) -> dict[str, Path]:

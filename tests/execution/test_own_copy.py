@@ -63,6 +63,26 @@ def test_an_edit_after_the_start_changes_nothing(here: Path, folder: RunFolder) 
     assert import_module("copied_main").f(4) == 9.0
 
 
+def test_what_somebody_else_put_into_the_copy_does_not_run(here: Path, folder: RunFolder) -> None:
+    write(here, copied_helper=HELPER, copied_main=MAIN)
+    cell, code = begun(folder, "copied_main")
+    copy = folder.path / "code" / code.digest
+    mark = here / "ran"
+    evil = f"from pathlib import Path\nPath({str(mark)!r}).touch()\n"
+    (copy / "copied_helper.py").write_text(evil + HELPER)
+    (copy / "decimal.py").write_text(evil)
+    (copy / "copied_main.py").unlink()
+    (here / "evil.py").write_text(evil + MAIN)
+    (copy / "copied_main.py").symlink_to(here / "evil.py")
+    sys.modules.pop("decimal", None)
+    save_code(folder, code)  # as every driver does before its first cell
+    import_copy(cell, folder)
+    assert import_module("copied_main").f(4) == 9.0
+    assert import_module("decimal").Decimal
+    assert not mark.exists()
+    assert sorted(path.name for path in copy.iterdir()) == ["copied_helper.py", "copied_main.py"]
+
+
 def test_what_was_imported_before_is_imported_anew(here: Path, folder: RunFolder) -> None:
     write(here, copied_helper=HELPER, copied_main=MAIN)
     cell, _ = begun(folder, "copied_main")
