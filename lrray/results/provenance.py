@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 import time
 import zlib
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,14 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def provenance() -> dict[str, Any]:
-    """Plain data for ``provenance.json``."""
+def provenance(command: Sequence[str]) -> dict[str, Any]:
+    """Plain data for ``provenance.json``.
+
+    Args:
+        command: what runs the study again, word by word; whatever program this is.
+    """
     return {
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": list(command),
         "job": os.environ.get("LRRAY_JOB"),  # set where it was submitted to a cluster
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "git": _git(),

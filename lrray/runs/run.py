@@ -116,9 +116,13 @@ def is_complete(study: LoadedStudy, run: Run) -> bool:
 
 def resume_command(study: LoadedStudy, options: Options) -> str:
     """What continues a study on the command line."""
+    return shlex.join([*_command(study, options), "--resume"])
+
+
+def _command(study: LoadedStudy, options: Options) -> list[str]:
     words = [] if options.out == Path("results") else ["--out", str(options.out)]
     words += [] if options.address == "local" else ["--address", options.address]
-    return shlex.join(["lrray", "study", *study.given, *words, "--resume"])
+    return ["lrray", "study", *study.given, *words]
 
 
 def _say_what_changed(earlier: RunFolder, study: LoadedStudy, say: Callable[[str], None]) -> None:
@@ -139,7 +143,7 @@ def _execute(
 
     console.print(study.first.question, style="bold")
     folder.write_text("study.yaml", dump_yaml(study.resolved()))
-    folder.write_json("provenance.json", provenance())
+    folder.write_json("provenance.json", provenance(_command(study, options)))
     codes = codes_of(study.points)
     for code in codes:
         save_code(folder, code)

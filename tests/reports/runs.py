@@ -25,7 +25,7 @@ def new_run(results: Path, name: str = "models", **changes: object) -> RunFolder
     """A run's folder before its first cell."""
     folder = RunFolder.create(results, name)
     folder.write_text("study.yaml", dump_yaml({**STUDY, **changes}))
-    folder.write_json("provenance.json", provenance())
+    folder.write_json("provenance.json", provenance(["lrray", "study", name]))
     return folder
 
 

@@ -108,7 +108,7 @@ def test_the_summary_agrees_with_the_other_files(done) -> None:
 
 def test_provenance_names_code_versions_machine_and_command(done) -> None:
     provenance = json.loads((done[1] / "provenance.json").read_text())
-    assert provenance["command"][1:] == ["small.yaml", "compressors=[bz2]"]
+    assert provenance["command"] == ["lrray", "study", "small.yaml", "compressors=[bz2]"]
     assert provenance["versions"]["ray"]
     assert provenance["zlib_runtime"]
     assert provenance["machine"]["cores"] >= 1
