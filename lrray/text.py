@@ -85,12 +85,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def csv_value(value: Any) -> Any:
     """A value as it may stand in a CSV file: text that a spreadsheet would compute gets a quote.
 
-    Text that is a number, and whatever is no text, stays as it is.
+    Numbers and intervals in words, and whatever is no text, stay as they are.
     """
     if not isinstance(value, str) or not value.startswith(_FORMULA):
         return value
+    parts = value.split(" to ")
+    return value if len(parts) <= 2 and all(map(_is_number, parts)) else f"'{value}"
+
+
+def _is_number(text: str) -> bool:
     try:
-        float(value)
+        float(text)
     except ValueError:
-        return f"'{value}"
-    return value
+        return False
+    return True

@@ -46,10 +46,10 @@ def find_run(reference: str, results: Path = Path("results")) -> Run:
     """
     for path in (Path(reference), results / reference):
         if (path / "study.yaml").is_file():
-            return Run(path)
+            return Run(path.resolve())
         if next(path.glob("*/study.yaml"), None) is not None:
             newest = latest_run(path.parent, path.name)
-            return Run(newest) if newest is not None else find_runs(path)[-1]
+            return find_runs(path)[-1] if newest is None else Run(newest.resolve())
     runs = find_runs(results) if results.is_dir() else []
     matching = [run for run in runs if run.name == reference or reference in tags_of(run.path)]
     matching = matching or [run for run in runs if run.path.name.startswith(reference)]

@@ -53,6 +53,7 @@ def test_axes_of_lists_have_means_over_seeds_and_are_shown(
 def test_why_a_cell_failed_is_shown_word_for_word(console: Console, reason: str) -> None:
     failures = [{"axes": {"settings.layers": ["/a"]}, "id": "x", "reason": reason}]
     summary = {"means": [], "stopped": 0, "done": 0, "cells": 1, "failures": failures}
+    summary["without_result"] = []
     show(summary, console)
     assert not GridProgram.is_complete(summary)
     assert f"failed settings.layers=['/a']: {reason}" in said(console)

@@ -144,6 +144,13 @@ def can_make_a_container() -> bool:
         return False
 
 
+def kill(inside: subprocess.Popen[str]) -> None:
+    """Kills the driver in a container; its input stays open until then, so it does not end."""
+    inside.kill()
+    inside.wait()
+    inside.communicate()
+
+
 def age(folder: Path, age_s: float) -> None:
     os.utime(folder / "lock.json", (time.time() - age_s,) * 2)
 
@@ -167,8 +174,7 @@ def test_a_driver_in_a_container_of_the_same_host_name_keeps_its_lock(tmp_path) 
             pass
         assert holder(tmp_path) == description
     finally:
-        inside.kill()
-        inside.communicate()
+        kill(inside)
     assert is_held(tmp_path)  # as far as can be seen from here without the system's lock
     age(tmp_path, 2 * STALE_S)
     with FolderLock(tmp_path):
@@ -182,8 +188,7 @@ def test_the_lock_of_a_container_that_was_killed_is_free_at_once(tmp_path) -> No
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert first_line(inside) == "held\n"
-    inside.kill()
-    inside.communicate()
+    kill(inside)
     with FolderLock(tmp_path):
         assert holder(tmp_path)["pid"] == os.getpid()
 
