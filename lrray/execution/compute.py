@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lrray.execution.gauges import forget_points, show_point
 from lrray.execution.own_copy import import_copy
 from lrray.execution.stopping import never
 from lrray.files import write_whole
@@ -16,7 +17,6 @@ from lrray.results.plain import plain_result
 from lrray.statistics import summarize
 from lrray.studies.cell import Cell
 from lrray.studies.kind import CellContext, load_kind
-from lrray.tracking.gauges import forget_points, show_point
 
 _RESULT = "result.json"
 

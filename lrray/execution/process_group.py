@@ -111,7 +111,7 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
     first = ray.train.get_context().get_world_rank() == 0
     work_in(config["path"])
-    cell, folder = Cell(**config["cell"]), open_folder(config["folder"])
+    cell, folder = Cell(**config["cell"]), open_folder(config["folder"], node_name())
     limits = Limits(**config["limits"])
     # The first rank alone writes checkpoints and curves, and asks for all whether to stop.
     should_stop = StopFlag(cell, folder, limits.driver) if first else never
@@ -134,3 +134,10 @@ def _rank(config: Mapping[str, Any]) -> dict[str, Any] | None:
             raise RuntimeError(failure.reason(error)) from error
         barrier()  # the last checkpoint is copied
     return outcome if first else None
+
+
+def node_name() -> str:
+    """Names the node that this process runs on, the same for all of a cluster's workers there."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id() if ray.is_initialized() else "driver"

@@ -21,7 +21,7 @@ from lrray.execution.attempts import Limits, Outcome, forget, retried
 from lrray.execution.compute import call
 from lrray.execution.isolation import isolated
 from lrray.execution.own_copy import work_in
-from lrray.execution.process_group import Workers, run_on_workers
+from lrray.execution.process_group import Workers, node_name, run_on_workers
 from lrray.execution.stopping import StopFlag
 from lrray.execution.watchdog import limited
 from lrray.results.folder import RunFolder
@@ -40,7 +40,7 @@ def trial(config: Mapping[str, Any]) -> None:
     from ray import tune
 
     work_in(config["path"])
-    folder, spread = open_folder(config["folder"]), Workers(**config["spread"])
+    folder, spread = open_folder(config["folder"], node_name()), Workers(**config["spread"])
     # A scheduler compares the curves of searched cells while they run.
     tell = tune.report if config["report"] else None
     run = tracked(_kept(folder, Limits(**config["limits"]), spread, tell), folder)

@@ -18,13 +18,13 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
+from lrray.execution.gauges import show_counts
 from lrray.periodic import Rhythm
 from lrray.results.curves import CurveFile
 from lrray.results.folder import RunFolder
 from lrray.studies.axes import axes_label
 from lrray.studies.cell import Cell
 from lrray.text import compact, duration
-from lrray.tracking.gauges import show_counts
 
 if TYPE_CHECKING:
     from lrray.search.queue import CellSource

@@ -115,11 +115,11 @@ class StoredFolder(RunFolder):
             do(self, name)
 
 
-def open_folder(address: Mapping[str, str]) -> RunFolder:
-    """The run's folder on this node, by what :meth:`RunFolder.address` gave the driver."""
+def open_folder(address: Mapping[str, str], node: str) -> RunFolder:
+    """The run's folder on a node, by what :meth:`RunFolder.address` gave the driver."""
     if "path" in address:
         return RunFolder(Path(address["path"]))
-    place = node_folder() / digest(address["storage"])[:8] / address["run"]
+    place = node_folder(node) / digest(address["storage"])[:8] / address["run"]
     (place / "cells").mkdir(parents=True, exist_ok=True)
     folder = StoredFolder(place, Store(address["storage"]).below(address["run"]))
     if not (place / "tracking.json").exists():
@@ -127,9 +127,6 @@ def open_folder(address: Mapping[str, str]) -> RunFolder:
     return folder
 
 
-def node_folder() -> Path:
+def node_folder(node: str) -> Path:
     """Where a node's workers keep what they are working on."""
-    import ray
-
-    node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "driver"
     return Path(tempfile.gettempdir()) / f"lrray-{os.getuid()}" / node[:12]

@@ -1,1 +1,1 @@
-"""Who else hears of a running cell: W&B, TensorBoard, Ray's gauges."""
+"""Who else hears of a running cell: W&B and TensorBoard."""
