@@ -22,6 +22,7 @@ from lrray.execution.cluster import check_address, num_slots, start_ray
 from lrray.execution.schedulers import make_scheduler
 from lrray.execution.tune import run_cells
 from lrray.files import check_path
+from lrray.references import failure
 from lrray.reports.report import is_cheap, write_report
 from lrray.results.code_copy import save_code
 from lrray.results.find import has_work
@@ -222,11 +223,20 @@ def _watching(study: LoadedStudy, folder: RunFolder, dashboard: str) -> list[str
 
 
 def _report(folder: RunFolder, progress: Progress) -> str:
-    """Where the report is, or the command that writes it where that takes a while."""
+    """Where the report is, or the command that writes it where that takes a while.
+
+    The cells are done: a report that cannot be written, e.g. by a module of another package, takes
+    nothing from them.
+    """
     if not is_cheap(folder.path):
         return f"lrray report {folder.path}"
     progress.phase("writing the report")
-    return str(write_report(folder.path)[0])
+    try:
+        return str(write_report(folder.path)[0])
+    except LrrayError:
+        raise
+    except Exception as error:
+        return f"failed: {failure(error)}; try again: lrray report {folder.path}"
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

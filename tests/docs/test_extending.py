@@ -145,6 +145,15 @@ def test_a_kind_from_outside_has_grid_resume_and_a_report_with_its_own_section(
     again = run(folder, "entropy_of_length.yaml", "--plan")
     assert re.search(r"done already +12\b", again.stdout), again.stdout
 
+    module = folder / "exact_entropy_report.py"
+    module.write_text(module.read_text().replace("means[-1].mean", "means[99].mean"))
+    broken = run(folder, "entropy_of_length.yaml", "--resume")
+    assert broken.returncode == 0, broken.stderr  # how the cells went
+    assert (
+        "report   failed: IndexError: list index out of range (exact_entropy_rep" in broken.stdout
+    )
+    assert "Traceback" not in broken.stdout + broken.stderr
+
 
 def test_a_kind_that_cannot_be_loaded_is_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -323,10 +323,10 @@ _WORKER = """
 import sys
 from pathlib import Path
 from lrray.config import load_yaml
-from lrray.studies.folder import RunFolder
-from lrray.studies.identity import Cell
-from lrray.studies.attempts import Limits
-from lrray.studies.worker import run_durably
+from lrray.execution.attempts import Limits
+from lrray.execution.worker import run_durably
+from lrray.results.folder import RunFolder
+from lrray.studies.cell import Cell
 import torch
 torch.set_num_threads(1)
 run_durably(Cell(**load_yaml(sys.argv[1])), RunFolder(Path(sys.argv[2])), Limits())

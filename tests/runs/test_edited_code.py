@@ -99,7 +99,7 @@ def test_edits_between_starts_are_told_and_kept_where_asked(here: Path) -> None:
     assert "other code" not in said
     assert losses(here).count(2.5) == 3
     assert losses(here).count(3.5) == 1
-    (group,) = groups_of(the_run(here))
+    (group,) = groups_of(the_run(here).wanted_records())
     assert len(group.records) == 4
     write_report(the_run(here).path)
 

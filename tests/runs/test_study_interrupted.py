@@ -109,7 +109,8 @@ def finish(place: Path, before: dict[str, tuple[int, int]]) -> None:
     assert done.returncode in (0, 1), done.stdout + done.stderr
     assert done.stderr == ""
     assert "Traceback" not in done.stdout
-    (folder,) = (place / "results" / "small").iterdir()
+    # One that was killed before its first cell had ended is not gone on with.
+    (folder,) = (f for f in (place / "results" / "small").iterdir() if any(f.glob("cells/*.json")))
     journal = JournalStorage(JournalFileBackend(str(folder / "optuna.journal")))
     study = optuna.load_study(study_name="mean", storage=journal)
     states = [trial.state.name for trial in study.trials]

@@ -88,7 +88,7 @@ def test_a_tracked_study_with_a_failing_cell_keeps_every_secret(tmp_path, short_
     assert list(run.rglob("*.wandb"))
     assert not [name for name, secret in SECRETS.items() if secret in shown]
     assert holding(run) == {}
-    logs = short_folder / "ray"
+    logs = short_folder / f"lrr-{os.getuid()}" / "ray"
     assert list(logs.rglob("*.log")), "Ray's logs were to be searched"
     assert holding(logs) == {}
 
