@@ -31,6 +31,7 @@ from lrray.storage.cells import Commit, checkpointed, fetch_curves, handed_over
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
 from lrray.tracking.follower import tracked
+from lrray.training.stopping import Stopped
 
 _ALONE = Workers()
 
@@ -42,7 +43,7 @@ def trial(config: Mapping[str, Any]) -> None:
     work_in(config["path"])
     folder, spread = open_folder(config["folder"], node_name()), Workers(**config["spread"])
     # A scheduler compares the curves of searched cells while they run.
-    tell = tune.report if config["report"] else None
+    tell = _report if config["report"] else None
     run = tracked(_kept(folder, Limits(**config["limits"]), spread, tell), folder)
     run = handed_over(run, folder, computes_here=spread.workers == 1)
     for data in config["cells"]:
@@ -56,6 +57,21 @@ def trial(config: Mapping[str, Any]) -> None:
             tune.report({"cells_done": 0, **no_room(error)})
             return  # Tune would try again at once
     tune.report({"cells_done": len(config["cells"])})
+
+
+def _report(point: Mapping[str, float]) -> None:
+    """Tells Tune's scheduler of a point.
+
+    Raises:
+        Stopped: the scheduler ends the trial, which Tune says by ``SystemExit``: a cell's own code
+            may raise that too, and then it failed.
+    """
+    from ray import tune
+
+    try:
+        tune.report(dict(point))
+    except SystemExit:
+        raise Stopped from None
 
 
 def run_durably(
