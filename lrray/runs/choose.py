@@ -28,7 +28,8 @@ def chosen_folder(
 ) -> Iterator[tuple[RunFolder, bool]]:
     """The folder of a run, locked, and whether it is continued.
 
-    A new run that ends within before it has anything to show leaves no folder behind.
+    A new run that ends within before it has anything to show leaves no folder behind; but for one
+    in a storage, whose checkpoints lie there.
 
     Args:
         study: what is to be run.
@@ -54,7 +55,7 @@ def chosen_folder(
     try:
         yield folder, earlier is not None
     except BaseException:
-        if earlier is None and not has_work(folder.path):
+        if earlier is None and store is None and not has_work(folder.path):
             shutil.rmtree(folder.path, ignore_errors=True)
         raise
     finally:

@@ -94,7 +94,7 @@ def run_study(study: LoadedStudy, options: Options, console: Console) -> Run:
                     _say_what_changed(folder, study, say)
                 return _execute(study, options, folder, fetch, console)
         except KeyboardInterrupt:
-            if resumed or has_work(folder.path):
+            if resumed or store is not None or has_work(folder.path):
                 say(f"\nStopped. Finished work is in {folder.path}")
                 say(f"Continue with: {command}")
             else:

@@ -11,6 +11,7 @@ from lrray.config import dump_yaml
 from lrray.errors import LrrayError
 from lrray.results.find import latest_run
 from lrray.runs.choose import chosen_folder
+from lrray.storage.objects import open_store
 from lrray.studies.load import LoadedStudy, load_study
 from tests.studies.driven import BASE
 
@@ -60,6 +61,15 @@ def test_a_new_run_stopped_before_its_first_cell_leaves_nothing(
         raise KeyboardInterrupt
     assert not new.path.exists()
     assert work(study, tmp_path, resume=True) == kept
+
+
+def test_a_new_run_in_a_storage_stays_since_its_checkpoints_may_lie_there(
+    study: LoadedStudy, tmp_path: Path
+) -> None:
+    store = open_store(str(tmp_path / "storage"))
+    with suppress(KeyboardInterrupt), chosen_folder(study, tmp_path, False, store) as (new, _):
+        raise KeyboardInterrupt
+    assert (new.path / "study.yaml").exists()
 
 
 def test_a_resumed_run_is_never_removed(study: LoadedStudy, tmp_path: Path) -> None:
