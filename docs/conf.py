@@ -39,3 +39,17 @@ html_theme = "furo"
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+
+
+def _keep_prose_whole(app, what, name, obj, options, lines):
+    """Keeps napoleon from reading a field's docstring as "type: description".
+
+    It takes whatever stands before the first colon of the first line for the type.
+    """
+    if what in {"attribute", "data", "property"}:
+        lines[:0] = ["..", ""]  # an empty comment, in which there is no colon
+
+
+def setup(app):
+    """Registers what runs before napoleon, whose priority is 500."""
+    app.connect("autodoc-process-docstring", _keep_prose_whole, priority=400)

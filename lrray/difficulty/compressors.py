@@ -33,7 +33,7 @@ def gzip_difficulty(tokens: ArrayLike, primer: ArrayLike | None = None) -> float
             beforehand. Without it small samples read too high, by about 0.01 at 16 x 2,048 tokens.
 
     Returns:
-        Bytes per token: 0.75 means 6 bits per token.
+        Bytes per token, where 0.75 means 6 bits per token.
 
     Raises:
         LrrayError: no tokens, or not integers.

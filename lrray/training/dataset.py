@@ -71,7 +71,7 @@ def open_dataset(
     A file of more sequences than asked for serves too, since its first ones are the same.
 
     Returns:
-        ``[at least num_sequences, seq_len]`` integers: an array below 1 GiB, else the open HDF5
+        ``[at least num_sequences, seq_len]`` integers, an array below 1 GiB and else the open HDF5
         data set.
 
     Raises:

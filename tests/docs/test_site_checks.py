@@ -13,6 +13,7 @@ _spec.loader.exec_module(check_site)
 SOUND = """
 <link rel="stylesheet" href="style.css"><a href="https://elsewhere.org">out</a>
 <h1 id="top">…</h1><a href="#top">up</a><a href="sub/b%20c.html?x#there">b</a><img src="a.png">
+<dl><dt>Return type:</dt><dd><p>dict[str, int | None]</p></dd></dl>
 """
 
 
@@ -38,6 +39,7 @@ def test_a_sound_site_has_no_problems(site):
         ('<a href="#gone">x</a>', "#gone leads to no heading"),
         ('<img src="gone.png">', "gone.png leads to no file"),
         ('<script src="https://cdn.org/x.js"></script>', "loads https://cdn.org/x.js"),
+        ("<dl><dt>Type<span>:</span></dt><dd><p>Number of states</p></dd></dl>", "is prose"),
         ('<link rel="stylesheet" href="//fonts.org/f.css">', "loads //fonts.org/f.css"),
     ],
 )
