@@ -9,6 +9,7 @@ from typing import Any
 
 from lrray.config import apply_overrides, load_yaml, parse_yaml
 from lrray.errors import LrrayError, did_you_mean
+from lrray.studies.foreign import PAGE, recognise
 from lrray.studies.grid import GridPoint, expand
 from lrray.studies.kind import Kind, known_kinds, load_kind
 
@@ -208,6 +209,9 @@ def check_study(data: dict[str, Any], path: Path, given: tuple[str, ...] = ()) -
         LrrayError: anything is wrong with them.
     """
     name, known = data.get("kind"), known_kinds()
+    if name is None and (foreign := recognise(data)) is not None:
+        where = foreign.instead.replace("FILE", str(path))
+        raise LrrayError(str(path), f"is {foreign.what}, not a study", fix=f"{where}; see {PAGE}")
     if not isinstance(name, str) or name not in known:
         fix = did_you_mean(name, known) if isinstance(name, str) else f"kind: {known[0]}"
         raise LrrayError(f"{path}: kind", "must name a kind of study", got=name, fix=fix)
