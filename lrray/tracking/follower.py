@@ -116,7 +116,16 @@ class _Follower:
         self._ended.set()
         self._thread.join(FINISH_S)
         if self._thread.is_alive():
-            self._note(f"not finished {FINISH_S:g} s after the cell; the rest may be missing")
+            told = f"not finished {FINISH_S:g} s after the cell; the rest may be missing"
+            if self._is_online:
+                _mark_out_of_reach(self.folder)
+                runs = self.folder.path / "wandb" / f"run-*{self.cell.id}*"
+                told += f"; send it with 'wandb sync --no-skip-online {runs}'"
+            self._note(told)
+
+    @property
+    def _is_online(self) -> bool:
+        return self.tracking.wandb is not None and self.tracking.wandb.mode == "online"
 
     def _follow(self) -> None:
         self._open()

@@ -39,7 +39,7 @@ def run_apart(
     """Runs the cell in a process of its own, with an environment of its own."""
     # wandb looks for keys in the home folder too: an empty one has none.
     clean = {**os.environ, "HOME": str(folder.path), **environment}
-    command = [sys.executable, str(SCRIPT), str(folder.path), str(stop_at)]
+    command = [sys.executable, str(SCRIPT), str(folder.path), str(stop_at), str(FINISH_S)]
     return subprocess.run(command, capture_output=True, text=True, env=clean, timeout=120)
 
 

@@ -1,6 +1,7 @@
 """Cells for the tracking tests; as a script, runs one cell in a process of its own.
 
-``python tracked_cells.py FOLDER STOP_AT`` ends its process at that step like a killed worker would.
+``python tracked_cells.py FOLDER STOP_AT FINISH_S [FUNCTION]`` ends its process at that step like a
+killed worker would, and waits so long for a follower at most.
 """
 
 import os
@@ -13,6 +14,7 @@ from lrray.execution.worker import run_durably
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import Cell
 from lrray.studies.kind import CellContext
+from lrray.tracking import follower
 from lrray.tracking.follower import tracked
 
 STEPS = 30
@@ -62,6 +64,7 @@ def run(which: Cell, folder: Path) -> dict[str, object]:
 if __name__ == "__main__":
     sys.modules["tracked_cells"] = sys.modules["__main__"]
     STOP_AT = int(sys.argv[2])
+    follower.FINISH_S = float(sys.argv[3])
     began = time.monotonic()
-    run(cell(), Path(sys.argv[1]))
+    run(cell(*sys.argv[4:]), Path(sys.argv[1]))
     print(f"{time.monotonic() - began:.1f}", "wandb" in sys.modules)
