@@ -51,8 +51,8 @@ class RunFrames(Run):
         """A number over the course of every cell, those that run now included.
 
         Returns:
-            A row per point, with ``id``, the cell's axes, ``step``, ``tokens`` and ``time`` where the
-            cell logged them, ``value``.
+            A row per point, with ``id``, the cell's axes, ``step``, ``tokens`` and ``time`` where
+            the cell logged them, ``value``.
 
         Raises:
             LrrayError: no cell logged the number.

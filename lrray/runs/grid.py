@@ -81,6 +81,7 @@ class GridProgram:
             "failures": [{"axes": r.axes, "id": r.id, "reason": r.reason} for r in failed],
             "axes": axes_of(records),
             "means": means_table(records).to_dict("records"),
+            "best": [search.outcome() for search in self.searches],
             "without_result": [s.name for s in self.searches if not s.measured()],
         }
 

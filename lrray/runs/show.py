@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from lrray.studies.axes import axes_text
+from lrray.studies.axes import axes_label, axes_text
 from lrray.studies.kind import load_kind
 from lrray.text import short
 
@@ -22,6 +22,8 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
     """Prints means over seeds and the cells that failed."""
     if summary["means"]:
         _show_means(summary, console)
+    if summary["best"]:
+        _show_best(summary["best"], console)
     stopped = f", {summary['stopped']} stopped early" if summary["stopped"] else ""
     console.print(f"{summary['done']} of {summary['cells']} cells done{stopped}")
     for name in summary["without_result"]:
@@ -30,6 +32,19 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
         axes = axes_text(failure["axes"])
         told = Text.assemble(("failed", "red"), f" {axes}: {failure['reason']}")
         console.print(told, soft_wrap=True)
+
+
+def _show_best(best: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """The best trial of each condition, and how its trials ended."""
+    metric = best[0]["metric"]
+    table = Table("best of", metric, "settings", "done", "stopped", "failed", box=SIMPLE_HEAD)
+    for row in best[:SHOWN_ROWS]:
+        found = [short(row["value"]), axes_label(row["settings"])] if "value" in row else ["–", ""]
+        counts = [str(row[state]) for state in ("done", "stopped", "failed")]
+        table.add_row(*map(Text, [row["condition"], *found, *counts]))
+    console.print(table)
+    if len(best) > SHOWN_ROWS:
+        console.print(f"… and {len(best) - SHOWN_ROWS} more in summary.json")
 
 
 def _show_means(summary: Mapping[str, Any], console: Console) -> None:

@@ -6,9 +6,11 @@ What a cell gave is read from its file, so a result counts only once it is durab
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -201,6 +203,26 @@ class OpenSearch:
     def measured(self) -> list[FrozenTrial]:
         """Trials that gave the number searched for, in the order proposed."""
         return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def outcome(self) -> dict[str, Any]:
+        """How the trials ended, by state, and the best: its settings and the number searched for.
+
+        ``settings`` and the number are missing where no trial gave one.
+        """
+        states = Counter(trial.state for trial in self.study.get_trials(deepcopy=False))
+        found: dict[str, Any] = {"condition": self.name, "metric": self.objective.metric}
+        found |= {name: states[state] for name, state in _OUTCOMES.items()}
+        measured = [trial for trial in self.measured() if trial.value is not None]
+        if measured:
+            best = min(measured, key=attrgetter("value"))
+            value = best.user_attrs.get(self.objective.metric, best.value)
+            found |= {"value": value, "settings": dict(best.params)}
+        return found
+
+
+_OUTCOMES = {
+    "done": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

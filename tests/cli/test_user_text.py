@@ -53,10 +53,23 @@ def test_axes_of_lists_have_means_over_seeds_and_are_shown(
 def test_why_a_cell_failed_is_shown_word_for_word(console: Console, reason: str) -> None:
     failures = [{"axes": {"settings.layers": ["/a"]}, "id": "x", "reason": reason}]
     summary = {"means": [], "stopped": 0, "done": 0, "cells": 1, "failures": failures}
-    summary["without_result"] = []
+    summary |= {"best": [], "without_result": []}
     show(summary, console)
     assert not GridProgram.is_complete(summary)
     assert f"failed settings.layers=['/a']: {reason}" in said(console)
+
+
+def test_the_best_of_each_condition_is_shown_with_how_its_trials_ended(console: Console) -> None:
+    counts = {"metric": "loss", "stopped": 1, "failed": 2}
+    best = [
+        {"condition": "width=8", "value": 0.25, "settings": {"s.rate": 0.1}, "done": 3, **counts},
+        {"condition": "width=[b]", "done": 0, **counts},
+    ]
+    show({"means": [], "best": best, "stopped": 0, "done": 3, "cells": 9, "failures": [],
+          "without_result": []}, console)  # fmt: skip
+    lines = [line.split() for line in said(console).splitlines()]
+    assert ["width=8", "0.25", "rate=0.1", "3", "1", "2"] in lines
+    assert ["width=[b]", "–", "0", "1", "2"] in lines
 
 
 def test_a_plan_and_its_progress_show_brackets(tmp_path: Path, console: Console) -> None:

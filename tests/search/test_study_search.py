@@ -163,6 +163,26 @@ def test_a_cell_that_failed_for_good_counts_as_a_trial(folder: RunFolder) -> Non
     assert states.count(TrialState.FAIL) == 1
 
 
+def test_the_outcome_names_the_best_trial_and_counts_the_others(folder: RunFolder) -> None:
+    killed = Driver(folder).run(5)
+    folder.save_failure(killed.propose("a"), "ValueError: no", "…", 0.1)
+    search = Driver(folder).run().search
+    outcome = search.outcome()
+    assert (outcome["done"], outcome["stopped"], outcome["failed"]) == (NUM_TRIALS - 1, 0, 1)
+    values = {trial.value: trial.params for trial in search.measured()}
+    assert outcome["value"] == min(values)
+    assert outcome["settings"] == values[min(values)]
+
+
+def test_a_search_without_a_measured_trial_has_an_outcome_without_a_best(
+    folder: RunFolder,
+) -> None:
+    outcome = Driver(folder).search.outcome()
+    assert outcome == {
+        "condition": "mean", "metric": "distance", "done": 0, "stopped": 0, "failed": 0
+    }  # fmt: skip
+
+
 def test_many_searches_of_a_run_read_each_cell_once(folder: RunFolder) -> None:
     cells, read = 20, list[str]()
 

@@ -202,7 +202,7 @@ def test_the_table_shows_as_many_numbers_as_the_terminal_is_wide(width, numbers)
     row = {"rate": 0.1, "seeds": 3} | {f"number_{i:02}": i / 7 for i in range(12)}
     summary = {
         "means": [row], "axes": ["rate", "seed"], "kind": "function", "cells": 1, "done": 1,
-        "stopped": 0, "failures": [], "without_result": [],
+        "stopped": 0, "failures": [], "best": [], "without_result": [],
     }  # fmt: skip
     console = Console(width=width, file=io.StringIO())
     show(summary, console)

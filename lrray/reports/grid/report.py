@@ -19,6 +19,7 @@ from lrray.results.groups import (
 )
 from lrray.results.run import Run
 from lrray.statistics import Summary
+from lrray.studies.axes import axes_label
 from lrray.studies.cell import digest
 from lrray.text import in_words
 
@@ -67,7 +68,24 @@ def sections(run: Run) -> list[Section]:
     parts = [
         Section("Results", text, (_table(groups, metrics),), _pictures(run, groups, ordered, mode))
     ]
-    return [*parts, *_curves(run, groups)]
+    return [*parts, *_best(run), *_curves(run, groups)]
+
+
+def _best(run: Run) -> list[Section]:
+    """The best trial of each condition of a search that has ended."""
+    best = run.summary.get("best")
+    if not isinstance(best, list) or not all(isinstance(row, dict) for row in best) or not best:
+        return []
+    rows: list[Row] = []
+    for row in best:
+        settings = row.get("settings")
+        chosen = axes_label(settings) if isinstance(settings, dict) else ""
+        metric = str(row.get("metric"))
+        counts = {state: _plain(row.get(state)) for state in ("done", "stopped", "failed")}
+        found = {metric: _plain(row.get("value")), "settings": chosen}
+        rows.append({"best of": _plain(row.get("condition")), **found, **counts})
+    text = "The best trial of each condition, and how its trials ended."
+    return [Section("Best of each condition", text, (Table("best", text, rows),))]
 
 
 def _objective(run: Run, metrics: list[str]) -> tuple[str, str]:
