@@ -67,6 +67,51 @@ def bootstrap_interval(
 
 
 @dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided t tests (TOST; Schuirmann 1987) of "the mean lies outside ± ``margin``"."""
+
+    margin: float
+    """Largest difference that counts as none; stated before the values are seen."""
+    p_value: float
+    """The larger p of the two; below 0.05 the mean is shown to lie within the margin."""
+
+    @property
+    def shown(self) -> bool:
+        """Whether equivalence is shown at 5 %: the 90 % interval lies within the margin."""
+        return self.p_value < 0.05
+
+
+def equivalence(values: ArrayLike, margin: float) -> Equivalence:
+    """Tests whether the mean of ``[n]`` differences lies within ± ``margin``; p 1 for n below 2."""
+    summary = summarize(values)
+    return _tost(summary.mean, summary.standard_error, summary.n - 1, margin)
+
+
+def _tost(mean: float, error: float, freedom: float, margin: float) -> Equivalence:
+    if not np.isfinite(error):
+        return Equivalence(margin, 1.0)
+    if error == 0:
+        return Equivalence(margin, 0.0 if abs(mean) < margin else 1.0)
+    return Equivalence(margin, float(stats.t.sf((margin - abs(mean)) / error, freedom)))
+
+
+def unpaired_difference(a: ArrayLike, b: ArrayLike, margin: float) -> tuple[Summary, Equivalence]:
+    """Mean of ``a`` minus mean of ``b`` with Welch's interval, and its equivalence test.
+
+    ``n`` is that of the smaller sample; errors are NaN where one of them is a single value.
+    """
+    first, second = summarize(a), summarize(b)
+    n, mean = min(first.n, second.n), first.mean - second.mean
+    error = float(np.hypot(first.standard_error, second.standard_error))
+    if n < 2 or error == 0:
+        return Summary(n, mean, error, mean - error, mean + error), _tost(mean, error, 1, margin)
+    parts = first.standard_error**4 / (first.n - 1) + second.standard_error**4 / (second.n - 1)
+    freedom = error**4 / parts
+    reach = float(stats.t.ppf(0.975, freedom)) * error
+    return Summary(n, mean, error, mean - reach, mean + reach), _tost(mean, error, freedom, margin)
+
+
+@dataclass(frozen=True)
 class PairedDifference:
     """Mean of paired differences a - b, with a sign-flip permutation test of "no difference"."""
 

@@ -40,6 +40,9 @@ class SampleSize:
     """Further compressors, measured in bits per token."""
     start: int = 0
     """Index of the first sequence in the stream; another one gives fresh sequences."""
+    information: bool = False
+    """Whether to measure what there is to learn beyond token frequencies, on the sequences that are
+    scored exactly."""
 
     @property
     def primer_sequences(self) -> int:
@@ -82,7 +85,9 @@ def measure_draw(gssm: GSSM, size: SampleSize, num_threads: int | None = None) -
 
     Returns:
         ``gzip`` (bytes per token, primed), ``entropy_bits`` (exact, bits per predicted token;
-        left out with ``entropy_sequences=0``), and each further compressor's bits per token.
+        left out with ``entropy_sequences=0``), ``information_bits`` where asked for (what the exact
+        table of token frequencies loses on the same tokens, minus the entropy), and each further
+        compressor's bits per token.
     """
     primer = size.primer_sequences
     tokens = gssm.sample(
@@ -94,6 +99,9 @@ def measure_draw(gssm: GSSM, size: SampleSize, num_threads: int | None = None) -
         scored = data[: size.entropy_sequences]
         nats = gssm.nll(scored, num_threads=num_threads).sum()
         measures["entropy_bits"] = float(nats) / LN2 / (len(scored) * (size.seq_len - 1))
+        if size.information:
+            unigram = gssm.markov_surrogate(0).nll(scored, per_token=True).mean() / LN2
+            measures["information_bits"] = float(unigram) - measures["entropy_bits"]
     for name in size.compressors:
         measures[compressor_label(name)] = compress_bits_per_token(data, name)
     return measures

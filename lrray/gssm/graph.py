@@ -162,6 +162,28 @@ class GraphConfig(Settings):
         ]
         return parse(GraphConfig, {"nodes": nodes}, "graph")
 
+    def with_missing_alphas(self, alpha_X: float, alpha_Z: float) -> GraphConfig:
+        """The same graph with ``alpha_X`` and ``alpha_Z`` on the nodes that have no alpha yet.
+
+        Raises:
+            Problem: an alpha would set nothing, and the graph gives another one everywhere.
+            LrrayError: an alpha is out of range.
+        """
+        nodes = []
+        for name, alpha, own in (
+            ("alpha_X", alpha_X, (self.observed,)), ("alpha_Z", alpha_Z, self.latents),
+        ):  # fmt: skip
+            given = {node.name: node.alpha for node in own if node.alpha is not None}
+            if len(given) == len(own) and set(given.values()) != {alpha}:
+                raise Problem(
+                    f"the graph gives every alpha that {name} would set, other than the {alpha:g}",
+                    got=given, fix="leave alpha out of the graph's nodes, or give the same",
+                )  # fmt: skip
+            nodes += [{**node.model_dump(), "alpha": given.get(node.name, alpha)} for node in own]
+        by_name = {node["name"]: node for node in nodes}
+        ordered = [by_name[node.name] for node in self.nodes]
+        return parse(GraphConfig, {"nodes": ordered}, "graph")
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data that :func:`lrray.config.parse` reads back equal."""
         return self.model_dump(mode="json", exclude_defaults=True)

@@ -23,6 +23,9 @@ class MatchedPair(BaseModel):
     alpha_Z: Annotated[float, Field(gt=0)]
     seed: int | None = None
     """The kernel draw that it was matched for; None: it matches the mean over draws."""
+    for_seed: int | None = None
+    """The seed of the cell that trains on this draw, as ``match: per_draw`` numbers them; None: the
+    draw's own number."""
     graph: GraphConfig | None = None
     """Its graph, where those of a file differ in it; None: the file's."""
 
@@ -56,7 +59,8 @@ class FoundPair(MatchedPair):
         """Writes the row; its graph only where there is one of its own."""
         row: dict[str, Any] = {
             **self.axes, "name": self.name, "alpha_X": self.alpha_X, "alpha_Z": self.alpha_Z,
-            "seed": self.seed, "difficulty": self.difficulty, "difficulty_se": self.difficulty_se,
+            "seed": self.seed, **({} if self.for_seed is None else {"for_seed": self.for_seed}),
+            "difficulty": self.difficulty, "difficulty_se": self.difficulty_se,
         }  # fmt: skip
         for name, (mean, error) in self.measured.items():
             row |= {name: mean, f"{name}_se": error}
@@ -87,12 +91,32 @@ class Pairs(BaseModel):
         assert graph is not None  # checked when the file was read
         return graph
 
-    def choose(self, name: str, draw: int, graph: GraphConfig | None = None) -> MatchedPair:
-        """The pair with a name; of several, the one matched for a kernel draw.
+    def graph_with_alphas(self, pair: MatchedPair) -> GraphConfig:
+        """A pair's graph with its alphas where the graph gives none.
+
+        Raises:
+            Problem: the graph gives all of them, and others.
+        """
+        try:
+            return self.graph_of(pair).with_missing_alphas(pair.alpha_X, pair.alpha_Z)
+        except Problem as problem:
+            raise Problem(
+                f"{problem.rule} of pair {pair.name}", at="pairs", got=problem.got, fix=problem.fix
+            ) from None
+
+    def choose(
+        self,
+        name: str,
+        seed: int,
+        graph_seed: int | None = None,
+        graph: GraphConfig | None = None,
+    ) -> MatchedPair:
+        """The pair with a name; of several, the one matched for the cell's kernel draw.
 
         Args:
             name: of the pair.
-            draw: the kernel draw of the cell that asks.
+            seed: of the cell that asks; the kernel draw, unless the pairs give it another one.
+            graph_seed: the kernel draw, where the study names it.
             graph: that the pair must be of, alphas aside; None: any.
 
         Raises:
@@ -108,15 +132,22 @@ class Pairs(BaseModel):
                 "must be the graph of the pairs file, alphas aside", at="graph",
                 fix="search pairs for this graph, or give the other one's",
             )  # fmt: skip
-        return found[0] if len(found) == 1 else self._of_draw(found, draw)
+        if len(found) == 1 and found[0].for_seed is None:
+            return found[0]
+        return self._of_draw(found, seed, graph_seed)
 
-    def _of_draw(self, found: list[MatchedPair], draw: int) -> MatchedPair:
-        own = [pair for pair in found if pair.seed in (None, draw)]
+    def _of_draw(self, found: list[MatchedPair], seed: int, graph_seed: int | None) -> MatchedPair:
+        own = [pair for pair in found if _fits(pair, seed, graph_seed)]
         if not own:
-            seeds = ", ".join(sorted({str(pair.seed) for pair in found}))
+            by_draw = graph_seed is not None or found[0].for_seed is None
+            numbers = [pair.seed if by_draw else pair.for_seed for pair in found]
+            known = sorted({number for number in numbers if number is not None})
             raise Problem(
-                "must be a kernel draw that the pairs file has a pair for", at="seed", got=draw,
-                fix=f"one of {seeds}",
+                "must be a kernel draw that the pairs file has a pair for" if by_draw
+                else "must be a seed that the pairs file has a kernel draw for",
+                at="seed" if graph_seed is None else "graph_seed",
+                got=seed if graph_seed is None else graph_seed,
+                fix=f"one of {', '.join(map(str, known))}",
             )  # fmt: skip
         if len(own) > 1:
             graphs = {self.graph_of(pair) for pair in own}
@@ -126,6 +157,13 @@ class Pairs(BaseModel):
                 at="pair", got=own[0].name, fix=choose,
             )  # fmt: skip
         return own[0]
+
+
+def _fits(pair: MatchedPair, seed: int, graph_seed: int | None) -> bool:
+    """Whether a pair is for a cell's kernel draw."""
+    if pair.for_seed is not None and graph_seed is None:
+        return pair.for_seed == seed
+    return pair.seed in (None, seed if graph_seed is None else graph_seed)
 
 
 def _alike(one: GraphConfig, other: GraphConfig) -> bool:

@@ -31,13 +31,19 @@ def make_cell(
     return Cell(
         kind="difficulty",
         settings={
-            "graph": study.graph.with_alphas(alpha_X, alpha_Z).to_dict(),
+            "graph": study.graph.with_missing_alphas(alpha_X, alpha_Z).to_dict(),
             "seeds": list(seeds),
-            "size": {**asdict(size), "compressors": list(size.compressors)},
+            "size": _plain(size),
         },
         axes={**(point or {}), "alpha_X": alpha_X, "alpha_Z": alpha_Z, "seeds": list(seeds)},
         code=result_code(study),
     )
+
+
+def _plain(size: SampleSize) -> dict[str, Any]:
+    """The size as plain data; what it measures only where asked to is left out otherwise."""
+    plain = {**asdict(size), "compressors": list(size.compressors)}
+    return plain if size.information else {k: v for k, v in plain.items() if k != "information"}
 
 
 def draw_graph(settings: Mapping[str, Any]) -> GSSM:

@@ -51,6 +51,8 @@ class Pair:
     """Which alpha is moved onto the contour; the other one stays."""
     seed: int | None = None
     """The kernel draw it belongs to, or None where it matches the mean over draws."""
+    for_seed: int | None = None
+    """The seed of the cells that train on this draw (``match: per_draw``)."""
     measured: Measured = field(default_factory=dict, repr=False)
     rounds: int = 0
 
@@ -63,7 +65,9 @@ class Pair:
         return summarize(self.measured[metric]).standard_error
 
     def within(self, study: DifficultyStudy) -> bool:
-        """Whether the last measurement meets the target."""
+        """Whether the last measurement meets the target; of an accepted draw it does."""
+        if self.for_seed is not None:
+            return True
         miss = abs(self.value(study.target.metric) - study.target.value)
         error = self.standard_error(study.target.metric)
         return miss <= study.target.tolerance and not error > study.target.tolerance
@@ -90,7 +94,7 @@ class Pair:
         }
         return FoundPair(
             name=self.name, alpha_X=self.alphas[0], alpha_Z=self.alphas[1], seed=self.seed,
-            graph=graph, axes=dict(axes), difficulty=measured[metric][0],
+            for_seed=self.for_seed, graph=graph, axes=dict(axes), difficulty=measured[metric][0],
             difficulty_se=measured[metric][1], measured=measured,
             num_seeds=len(self.measured[metric]), within_tolerance=self.within(study),
             search=search, target=study.target.model_dump(),

@@ -20,6 +20,9 @@ from lrray.search.memory import Searches
 from lrray.search.program import Plan
 from lrray.studies.grid import GridPoint
 
+DRAWS_TRIED = 20
+"""Kernel draws that are expected to be tried until one is accepted."""
+
 
 def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:
     """What a run would do: trials, kernel draws, and seconds of one core (one draw is timed)."""
@@ -35,6 +38,9 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCel
         num_pairs = 2 + study.pairs.along
         if study.match == "mean":
             pair_draws = 2 * num_pairs * study.pairs.num_seeds
+        elif study.match == "per_draw":
+            tried = DRAWS_TRIED * study.pairs.num_draws
+            pair_draws = num_pairs * min(study.pairs.max_draws, tried)
         else:
             pair_draws = (NUM_TRIES + 1) * num_pairs * len(study.searches)
         left = (own_trials - own_done) * seeds + _pair_draws_left(study, pair_draws, records, known)
@@ -75,7 +81,7 @@ def _pair_draws_left(
 def _is_of_a_pair(record: CellRecord, study: DifficultyStudy, known: KnownCells) -> bool:
     """Whether a cell measures a pair of this study: on fresh draws, or on fresh sequences."""
     seeds, start = record.settings["seeds"], record.settings["size"]["start"]
-    if study.match == "mean" and not set(seeds).isdisjoint(study.seed_list):
+    if study.match != "per_seed" and not set(seeds).isdisjoint(study.seed_list):
         return False
     if study.match == "per_seed" and not start:
         return False
@@ -88,7 +94,7 @@ def _draw_seconds(study: DifficultyStudy) -> float:
     """Time of one kernel draw on one core, in the middle of the search space."""
     bounds = study.bounds
     middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
-    graph = study.graph.with_alphas(float(middle[0]), float(middle[1]))
+    graph = study.graph.with_missing_alphas(float(middle[0]), float(middle[1]))
     try:
         measure_draw(GSSM(graph, 0), study.size(), num_threads=1)  # compiles
         began = time.perf_counter()

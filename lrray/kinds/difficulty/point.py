@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from lrray.difficulty.level_set import LevelSet
+from lrray.kinds.difficulty.between import differences
 from lrray.kinds.difficulty.cell import make_cell, objective_of
+from lrray.kinds.difficulty.draws import Acceptance
 from lrray.kinds.difficulty.matching import (
     Evidence,
     Measured,
@@ -38,6 +40,9 @@ from lrray.studies.grid import GridPoint
 SEEDS_PER_CELL = 8
 """Kernel draws of a pair that one cell measures; no matter of the machine, so that a run can be
 continued on another one."""
+
+DRAWS_PER_CELL = 32
+"""The same where draws are tried one by one, on fewer tokens each."""
 
 
 class PointSearch:
@@ -64,6 +69,8 @@ class PointSearch:
         self.pairs: list[Pair] = []
         self.surfaces: dict[str, Any] = {}
         self.notes: dict[str, str] = {}
+        self.acceptance: Acceptance | None = None
+        """Of ``match: per_draw``, once the contour is found."""
         self._open: dict[str, OpenSearch] = {}
         self._of_pairs: set[str] = set()
         self._searches, self._slots, self._known = searches, slots, known
@@ -94,7 +101,10 @@ class PointSearch:
         pairs = proposal.pairs
         if proposal.note:
             self.notes[self._name(name)] = proposal.note
-        if seed is None:
+        if self.study.match == "per_draw":
+            self.acceptance = Acceptance(pairs, self.study)
+            matching = self.acceptance.match()
+        elif seed is None:
             matching = match_mean(pairs, evidence, self.study)
         else:
             matching = match_seed(pairs, self.study)
@@ -112,6 +122,8 @@ class PointSearch:
                 requests = matching.send(measured)
             except StopIteration:
                 requests = None
+        if self.acceptance is not None:
+            pairs = [pair for drawn in self.acceptance.drawn for pair in drawn.accepted]
         self.pairs += pairs
 
     def _search(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> OpenSearch:
@@ -136,15 +148,23 @@ class PointSearch:
 
     def _split(self, request: Request) -> list[Cell]:
         seeds, size = request.seeds, self.study.size(request.start, pairs=True)
-        blocks = [seeds[i : i + SEEDS_PER_CELL] for i in range(0, len(seeds), SEEDS_PER_CELL)]
+        most = DRAWS_PER_CELL if self.study.match == "per_draw" else SEEDS_PER_CELL
+        blocks = [seeds[i : i + most] for i in range(0, len(seeds), most)]
         cells = (make_cell(self.study, request.alphas, block, size) for block in blocks)
         return [self._known.adopt(cell) for cell in cells]
 
-    def _joined(self, cells: Iterable[Cell]) -> Measured:
+    def _joined(self, cells: Sequence[Cell]) -> Measured:
+        """Values of all draws, those of failed cells left out, or NaN where each draw counts."""
         records = [self.folder.load_cell(cell.id) for cell in cells]
-        parts = [record.result["per_seed"] for record in records if record and record.result]
-        names = parts[0] if parts else ()
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+        parts = [
+            record.result["per_seed"] if record and record.result else {} for record in records
+        ]
+        names = next((list(part) for part in parts if part), [])
+        if self.study.match == "per_draw":
+            blank = [[np.nan] * len(cell.settings["seeds"]) for cell in cells]
+            both = list(zip(parts, blank, strict=True))
+            return {n: np.concatenate([part.get(n, none) for part, none in both]) for n in names}
+        return {name: np.concatenate([p[name] for p in parts if p]) for name in names}
 
     def _best_so_far(self) -> RenderableType | None:
         """The two ends among trials close to the target, as the search goes on."""
@@ -184,7 +204,8 @@ class PointSearch:
         """Its pairs, with what tells its point from others."""
         study, found = self.study, []
         for pair in self.pairs:
-            named = (n for n, seeds in study.searches.items() if pair.seed in (None, *seeds))
+            of_seed = study.match == "per_seed"
+            named = (n for n, own in study.searches.items() if not of_seed or pair.seed in own)
             graph = study.graph if with_graph else None
             found.append(pair.found(study, self.point.axes, self._name(next(named)), graph))
         return found
@@ -199,7 +220,17 @@ class PointSearch:
             "match": self.study.match,
             "seeds_per_trial": len(next(iter(self.study.searches.values()))),
             "range": range_of(trial_table(self.rows())),
+            **self._acceptance(),
+            "differences": [one.to_row() for one in differences(self.pairs, self.point)],
         }
+
+    def _acceptance(self) -> dict[str, Any]:
+        """Of ``match: per_draw``, what draws had to match and how many of those tried did."""
+        if self.acceptance is None:
+            return {}
+        drawn = [one.summary() for one in self.acceptance.drawn]
+        asked = {"wanted": self.study.pairs.num_draws, "window_bits": self.study.pairs.window_bits}
+        return {"information_bits": self.acceptance.information_bits, **asked, "draws": drawn}
 
 
 def _points(trials: list[FrozenTrial]) -> NDArray[np.float64]:

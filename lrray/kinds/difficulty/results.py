@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lrray.config import dump_yaml
+from lrray.kinds.difficulty.between import Difference
 from lrray.kinds.difficulty.point import PointSearch, range_of, trial_table
 from lrray.kinds.pairs import FoundPair
 from lrray.results.folder import RunFolder
+from lrray.statistics import summarize
 
 UNITS = {"gzip": "bytes/token", "entropy_bits": "bits/token"}
 
@@ -58,7 +60,7 @@ class Outcome:
     @property
     def fresh(self) -> str:
         """What pairs were measured again on."""
-        words = {"per_seed": "sequences", "mean": "kernel draws"}
+        words = {"per_seed": "sequences", "mean": "kernel draws", "per_draw": "sequences"}
         return " or ".join(dict.fromkeys(words[point["match"]] for point in self.points))
 
     @property
@@ -73,7 +75,36 @@ class Outcome:
         """Sentences on contours that are not one line from edge to edge with a pair."""
         notes = {name: note for p in self.points for name, note in p.get("notes", {}).items()}
         several = sum(len(point["searches"]) for point in self.points) > 1
-        return [f"The contour{f' of {n}' if several else ''} {note}." for n, note in notes.items()]
+        shapes = [f"The contour{f' of {n}' if several else ''} {how}." for n, how in notes.items()]
+        return [*shapes, *(_accepted(point) for point in self.points if point.get("draws"))]
+
+    @property
+    def shown(self) -> list[FoundPair]:
+        """The pairs; kernel draws that were accepted one by one together, by the pair's name."""
+        shown: dict[Any, list[FoundPair]] = {}
+        for i, pair in enumerate(self.pairs):
+            key = i if pair.for_seed is None else (pair.search, pair.name)
+            shown.setdefault(key, []).append(pair)
+        return [own[0] if own[0].for_seed is None else _together(own) for own in shown.values()]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every point has its pairs, all within the tolerance and with all their draws."""
+        draws = [(one, point) for point in self.points for one in point.get("draws", ())]
+        enough = all(one["accepted"] >= point["wanted"] for one, point in draws)
+        return enough and not self.without_pair and all(p.within_tolerance for p in self.pairs)
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Each pair minus the first one, in what was matched."""
+        if not self.pairs:
+            return []
+        return [Difference.from_row(row) for p in self.points for row in p.get("differences", ())]
+
+    @property
+    def against_each_other(self) -> list[str]:
+        """A sentence for every such difference."""
+        return [one.in_words for one in self.differences]
 
     @property
     def without_pair(self) -> list[dict[str, Any]]:
@@ -95,6 +126,36 @@ def outcomes(summary: Mapping[str, Any]) -> list[Outcome]:
     for outcome in found:
         outcome.pairs.extend(_pairs_of(outcome.points, pairs))
     return found
+
+
+def _accepted(point: Mapping[str, Any]) -> str:
+    """What kernel draws had to match, and how many did."""
+    counts = "; ".join(
+        f"{one['name'].replace('_', ' ')} {one['accepted']} of {one['tried']}"
+        + (f" ({point['wanted']} wanted)" if one["accepted"] < point["wanted"] else "")
+        for one in point["draws"]
+    )
+    return (
+        f"Kernel draws accepted for an exact bound within {point['window_bits']:g} of "
+        f"{point['target']['value']:g} and information within {point['window_bits']:g} of "
+        f"{point['information_bits']:.3f} bits/token: {counts}."
+    )
+
+
+def _together(draws: Sequence[FoundPair]) -> FoundPair:
+    """Accepted draws of one pair as a pair with means over them."""
+    measured = {}
+    for name in draws[0].measured:
+        mean = summarize([pair.measured[name][0] for pair in draws])
+        error = None if mean.n < 2 else mean.standard_error
+        measured[name] = (mean.mean, error)
+    metric = draws[0].target["metric"]
+    return draws[0].model_copy(
+        update={
+            "seed": None, "for_seed": None, "measured": measured, "num_seeds": len(draws),
+            "difficulty": measured[metric][0], "difficulty_se": measured[metric][1],
+        }
+    )  # fmt: skip
 
 
 def _pairs_of(points: Iterable[Mapping[str, Any]], pairs: Iterable[FoundPair]) -> list[FoundPair]:

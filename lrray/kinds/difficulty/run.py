@@ -54,10 +54,7 @@ class DifficultyProgram:
     @staticmethod
     def is_complete(summary: Mapping[str, Any]) -> bool:
         """Whether all points meet their targets."""
-        return not any(
-            outcome.without_pair or not all(pair.within_tolerance for pair in outcome.pairs)
-            for outcome in outcomes(summary)
-        )
+        return all(outcome.complete for outcome in outcomes(summary))
 
     @staticmethod
     def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells) -> Plan:

@@ -42,6 +42,9 @@ class Target(Settings):
     """The level."""
     tolerance: Annotated[float, Field(gt=0)] = 0.01
     """How far a pair's re-measured difficulty may lie from the level."""
+    information_bits: Annotated[float, Field(gt=0)] | None = None
+    """With ``match: per_draw``, what there is to learn beyond token frequencies (bits per token);
+    default: the mean over all pairs' first draws."""
 
 
 class PairSettings(Settings):
@@ -51,6 +54,12 @@ class PairSettings(Settings):
     """Further pairs, spread along the contour between its two ends."""
     num_seeds: Annotated[int, Field(ge=4, le=MANY)] = 64
     """Fresh seeds on which each pair is measured again (``match: mean``)."""
+    num_draws: Annotated[int, Field(ge=1, le=10_000)] = 12
+    """Kernel draws to accept for each pair (``match: per_draw``)."""
+    window_bits: Annotated[float, Field(gt=0)] = 0.07
+    """How far an accepted draw's exact bound and information may lie from the target."""
+    max_draws: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    """Kernel draws that are tried for each pair at most."""
     max_rounds: Annotated[int, Field(ge=1, le=10)] = 3
     """Times a pair may be moved and measured again until it lies within the tolerance."""
     entropy_sequences: Annotated[int, Field(ge=0)] | None = None
@@ -66,8 +75,9 @@ class DifficultyStudy(StudyBase, HasSeeds):
     search_space: SearchSpace
     """A file such as ``search_spaces/alphas.yaml``, or the ranges themselves."""
     target: Target = Target()
-    match: Literal["mean", "per_seed"] = "mean"
-    """Match the mean over kernel draws, or each seed's own graph."""
+    match: Literal["mean", "per_seed", "per_draw"] = "mean"
+    """Match the mean over kernel draws; each seed's own graph, by its alphas; or accept those draws
+    alone, at one pair of alphas, that match by themselves."""
     sequences_per_seed: Annotated[int, Field(ge=1)] = 16
     """Sequences compressed per kernel draw, beside those that prime zlib."""
     seq_len: Annotated[int, Field(ge=2)] = 2048
@@ -96,11 +106,34 @@ class DifficultyStudy(StudyBase, HasSeeds):
                     f"alphas must be at most {MAX_ALPHA:g}", at=f"search_space.{name}.high",
                     got=self.search_space[name].high, fix="high: 1.0",
                 )  # fmt: skip
+        self._check_alphas()
         self._check_entropy()
+        self._check_draws()
         self._check_target()
         self._check_size()
         self.search.try_sampler(self.search_space)
         return self
+
+    def _check_alphas(self) -> None:
+        for name, nodes in (("alpha_X", (self.graph.observed,)), ("alpha_Z", self.graph.latents)):
+            if all(node.alpha is not None for node in nodes):
+                raise Problem(
+                    f"must leave alpha out of a node that {name} can set: what it gives is kept",
+                    at="graph.nodes", got={node.name: node.alpha for node in nodes},
+                    fix="leave alpha out of the nodes that the search is for",
+                )  # fmt: skip
+
+    def _check_draws(self) -> None:
+        if self.match == "per_draw" and self.target.metric != "entropy_bits":
+            raise Problem(
+                "must be entropy_bits with match: per_draw, which needs exact bounds",
+                at="target.metric", got=self.target.metric, fix="metric: entropy_bits",
+            )  # fmt: skip
+        if self.match != "per_draw" and self.target.information_bits is not None:
+            raise Problem(
+                "is matched with match: per_draw alone", at="target.information_bits",
+                got=self.target.information_bits, fix="match: per_draw, or leave it out",
+            )  # fmt: skip
 
     def _check_target(self) -> None:
         metric, value = self.target.metric, self.target.value
@@ -169,11 +202,12 @@ class DifficultyStudy(StudyBase, HasSeeds):
             entropy_sequences=self.entropy_sequences if entropy is None else entropy,
             compressors=self.compressors,
             start=start,
+            information=pairs and self.match == "per_draw",
         )
 
     @property
     def searches(self) -> dict[str, tuple[int, ...]]:
         """Search name -> seeds measured in each of its trials."""
-        if self.match == "mean":
-            return {"mean": self.seed_list}
-        return {f"seed-{seed}": (seed,) for seed in self.seed_list}
+        if self.match == "per_seed":
+            return {f"seed-{seed}": (seed,) for seed in self.seed_list}
+        return {"mean": self.seed_list}

@@ -13,6 +13,7 @@ from rich.text import Text
 from lrray.kinds.difficulty.results import UNITS, Outcome, outcomes
 from lrray.kinds.pairs import FoundPair
 from lrray.studies.axes import axes_label
+from lrray.text import with_error
 
 
 def show(summary: Mapping[str, Any], console: Console) -> None:
@@ -52,22 +53,21 @@ def _show_pairs(outcome: Outcome, console: Console) -> None:
     headings = ["pair", "alpha_X", "alpha_Z", "gzip\nbytes/token", "entropy\nbits/token", ""]
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i == 0 else "right", no_wrap=True)
-    for pair in outcome.pairs:
+    for pair in outcome.shown:
         seed = "" if pair.seed is None else f" (seed {pair.seed})"
         name = " ".join([pair.name.replace("_", " ") + seed, axes_label(pair.axes)])
         table.add_row(
             Text(name.rstrip()),
             f"{pair.alpha_X:.4g}",
             f"{pair.alpha_Z:.4g}",
-            _with_error(pair, "gzip", 4),
-            _with_error(pair, "entropy_bits", 3),
+            _with_error(pair, "gzip"),
+            _with_error(pair, "entropy_bits"),
             Text("ok", "green") if pair.within_tolerance else Text("misses", "red"),
         )
     console.print(table)
+    for told in outcome.against_each_other:
+        console.print(told, markup=False)
 
 
-def _with_error(pair: FoundPair, metric: str, digits: int) -> str:
-    if metric not in pair.measured:
-        return "–"
-    value, error = pair.measured[metric]
-    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
+def _with_error(pair: FoundPair, metric: str) -> str:
+    return with_error(*pair.measured[metric]) if metric in pair.measured else "–"

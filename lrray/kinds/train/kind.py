@@ -51,7 +51,7 @@ class Study(CellStudy):
     """Which of the files, often an axis of the grid; default: the first."""
     pair: str = "easy_to_infer"
     """Which of its pairs; usually an axis of the grid. Of several with this name, as
-    ``match: per_seed`` writes them, it is the one for the cell's kernel draw."""
+    ``match: per_seed`` and ``match: per_draw`` write them, it is the one for the cell's seed."""
     graph: GraphConfig | None = None
     """The graph that the pairs must be of; None: whichever their file names."""
     graph_seed: Annotated[int, Field(ge=0)] | None = None
@@ -109,9 +109,8 @@ class Study(CellStudy):
             Problem: the pairs file has no such pair, or several.
         """
         pairs = self.pairs[self.pair_set or next(iter(self.pairs))]
-        draw = self.seed if self.graph_seed is None else self.graph_seed
-        pair = pairs.choose(self.pair, draw, self.graph)
-        return pairs.graph_of(pair).with_alphas(pair.alpha_X, pair.alpha_Z), pair.seed
+        pair = pairs.choose(self.pair, self.seed, self.graph_seed, self.graph)
+        return pairs.graph_with_alphas(pair), pair.seed
 
     def cell_settings(self) -> dict[str, Any]:
         """The graph with its alphas instead of the pairs file, and everything else."""

@@ -40,7 +40,7 @@ def answer(run: Run) -> str:
 
 
 def _answer(outcome: Outcome) -> str:
-    target, pairs = outcome.target, outcome.pairs
+    target, pairs = outcome.target, outcome.shown
     aim = f"{outcome.aim} {UNITS[target['metric']]}"
     if not pairs:
         if outcome.range is None:
@@ -80,8 +80,11 @@ def sections(run: Run) -> list[Section]:
     if summary["pairs"]:
         fresh = _or(outcome.fresh for outcome in found)
         caption = f"Matched pairs, measured again on fresh {fresh}; {_UNITS}"
-        rows = [_pair_row(pair, found) for pair in map(FoundPair.from_row, summary["pairs"])]
-        parts.append(Section("Pairs", tables=(Table("pairs", caption, rows),)))
+        rows = [_pair_row(pair, found) for outcome in found for pair in outcome.shown]
+        told = " ".join(line for outcome in found for line in outcome.against_each_other)
+        parts.append(
+            Section("Pairs", told, tables=(Table("pairs", caption, rows), *_differences(found)))
+        )
     draws = _draws(found)
     rows = [_trial_row(trial, draws) for trial in trials.to_dict("records")]
     caption = f"All {len(rows)} trials of the search, in the order proposed; {_UNITS}"
@@ -126,6 +129,24 @@ def _pair_row(pair: FoundPair, found: list[Outcome]) -> Row:
     }  # fmt: skip
 
 
+def _differences(found: list[Outcome]) -> tuple[Table, ...]:
+    """Pairs tested against each other, where there are two."""
+    rows: list[Row] = [
+        {
+            "pair": one.first.replace("_", " "), "minus": one.second.replace("_", " "),
+            **one.axes, "number": one.metric, "difference": one.difference,
+            "95 % from": one.difference.low, "to": one.difference.high, "margin": one.margin,
+            "p of equivalence": one.p_equivalent,
+        }
+        for outcome in found for one in outcome.differences
+    ]  # fmt: skip
+    caption = (
+        "Pairs against each other, on the measurements above: a p of equivalence (TOST) below 0.05 "
+        "shows that they differ by less than the margin"
+    )
+    return (Table("pairs_compared", caption, rows),) if rows else ()
+
+
 def _trial_row(trial: Mapping[Any, Any], draws: Mapping[str, int]) -> Row:
     metrics = [name for name in trial if f"{name}_se" in trial and name != "difficulty"]
     hidden = {
@@ -161,7 +182,7 @@ def _contour(surfaces: dict[str, Any], found: list[Outcome], trials: pd.DataFram
     shown = list(surfaces.items())[:MAX_PANELS]
     columns, rows = min(len(shown), 3), 1 + (len(shown) > 3)
     names = trials["search"].astype(str)
-    all_pairs = [pair for outcome in found for pair in outcome.pairs]
+    all_pairs = [pair for outcome in found for pair in outcome.shown]
     with figure(6.4 * columns, 4.8 * rows) as drawn:
         panels = drawn.subplots(rows, columns, squeeze=False)
         for axes, (name, surface) in zip(panels.flat, shown, strict=False):
