@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 EXACT_UP_TO = 12
 """Sign-flip tests enumerate all flips up to this many pairs."""
@@ -43,8 +43,23 @@ def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
     if n < 2:
         return Summary(n, mean, float("nan"), float("nan"), float("nan"))
     error = float(array.std(ddof=1) / np.sqrt(n))
-    reach = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
+    reach = t_quantile(0.5 + confidence / 2, n - 1) * error
     return Summary(n, mean, error, mean - reach, mean + reach)
+
+
+@cache
+def t_quantile(probability: float, degrees: float) -> float:
+    """The quantile of Student's t, what ``scipy.stats.t.ppf`` gives, which takes longer to load."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, probability))
+
+
+def t_tail(t: float, degrees: float) -> float:
+    """Probability that Student's t exceeds ``t``: what ``scipy.stats.t.sf`` gives."""
+    from scipy.special import stdtr
+
+    return float(stdtr(degrees, -t))
 
 
 def bootstrap_interval(
@@ -59,6 +74,8 @@ def bootstrap_interval(
         return float("nan"), float("nan")
     if np.ptp(array) == 0:
         return float(array[0]), float(array[0])
+    from scipy import stats  # most of lrray's commands do without, and it takes long to load
+
     interval = stats.bootstrap(
         (array,), np.mean, confidence_level=confidence, n_resamples=num_resamples,
         rng=np.random.default_rng(seed), method="BCa",
@@ -92,7 +109,7 @@ def _tost(mean: float, error: float, freedom: float, margin: float) -> Equivalen
         return Equivalence(margin, 1.0)
     if error == 0:
         return Equivalence(margin, 0.0 if abs(mean) < margin else 1.0)
-    return Equivalence(margin, float(stats.t.sf((margin - abs(mean)) / error, freedom)))
+    return Equivalence(margin, t_tail((margin - abs(mean)) / error, freedom))
 
 
 def unpaired_difference(a: ArrayLike, b: ArrayLike, margin: float) -> tuple[Summary, Equivalence]:
@@ -107,7 +124,7 @@ def unpaired_difference(a: ArrayLike, b: ArrayLike, margin: float) -> tuple[Summ
         return Summary(n, mean, error, mean - error, mean + error), _tost(mean, error, 1, margin)
     parts = first.standard_error**4 / (first.n - 1) + second.standard_error**4 / (second.n - 1)
     freedom = error**4 / parts
-    reach = float(stats.t.ppf(0.975, freedom)) * error
+    reach = t_quantile(0.975, freedom) * error
     return Summary(n, mean, error, mean - reach, mean + reach), _tost(mean, error, freedom, margin)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lrray.statistics import Summary
+from lrray.statistics import Summary, t_quantile
 
 _PLAIN_DIGITS = 5
 """Significant digits of a number that has no standard error."""
@@ -58,9 +58,7 @@ def measured(mean: float, error: float | None, n: int) -> Summary:
     """A mean whose standard error and ``n`` are known, with its t interval."""
     if error is None or math.isnan(error) or n < 2:
         return Summary(n, mean, math.nan, math.nan, math.nan)
-    from scipy import stats
-
-    reach = float(stats.t.ppf(0.975, n - 1)) * error
+    reach = t_quantile(0.975, n - 1) * error
     return Summary(n, mean, error, mean - reach, mean + reach)
 
 

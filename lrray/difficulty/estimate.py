@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ from lrray.difficulty.compressors import (
     compressor_label,
     gzip_difficulty,
 )
-from lrray.gssm import GSSM, GraphConfig
+from lrray.gssm.graph import GraphConfig
+
+if TYPE_CHECKING:  # with Numba, which the settings of a study need not wait for
+    from lrray.gssm import GSSM
 
 LN2 = float(np.log(2))
 
@@ -114,6 +117,8 @@ def estimate(
 
     Cost: a draw of 16 x 2,048 tokens takes about 0.1 s on one core, nearly all of it zlib's.
     """
+    from lrray.gssm import GSSM
+
     began = time.perf_counter()
     rows = [measure_draw(GSSM(graph, seed), size, num_threads) for seed in seeds]
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -18,7 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
-Points = NDArray[np.float64]
+from lrray.difficulty.bounds import Bounds as Bounds
+from lrray.difficulty.bounds import Points
 
 _REFIT_AT = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256)
 """Numbers of measurements at which the kernel's parameters are fitted anew."""
@@ -27,26 +28,6 @@ _CANDIDATES = 2048
 
 _NEAR = 0.1
 """Distance in the unit square over which measurements tell a place's standard error."""
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The searched rectangle of alphas, both axes logarithmic."""
-
-    low: tuple[float, float]
-    high: tuple[float, float]
-
-    def to_unit(self, points: Points) -> Points:
-        """Alphas to the unit square."""
-        low, high = np.log(self.low), np.log(self.high)
-        unit: Points = (np.log(points) - low) / (high - low)
-        return unit
-
-    def from_unit(self, unit: Points) -> Points:
-        """Unit square to alphas; its edges give the bounds to the last digit."""
-        low, high = np.log(self.low), np.log(self.high)
-        inside = np.clip(np.exp(low + unit * (high - low)), self.low, self.high)
-        return np.where(unit <= 0, self.low, np.where(unit >= 1, self.high, inside))
 
 
 @dataclass(frozen=True)

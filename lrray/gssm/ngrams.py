@@ -15,13 +15,16 @@ Axis letters: s joint state, l lane (a context), v token.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lrray.errors import LrrayError
 from lrray.gssm.graph import GraphConfig
-from lrray.gssm.likelihood import ForwardPlan
+
+if TYPE_CHECKING:  # whoever asks for the largest order does without Numba
+    from lrray.gssm.likelihood import ForwardPlan
 
 Law = NDArray[np.float64]
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-from lrray.config import parse
-from lrray.errors import LrrayError
 from lrray.models.config import RECURRENT_TYPES, ModelConfig
+from lrray.models.recurrent_config import recurrent_config
 from lrray.references import is_reference
-
-if TYPE_CHECKING:
-    from lrray.models.recurrent import RecurrentConfig
 
 
 def build_model(
@@ -31,7 +25,7 @@ def build_model(
         the vocabulary size.
 
     Raises:
-        LrrayError: as :func:`check_model`, or the model is not causal.
+        LrrayError: as :func:`lrray.models.check.check_model`, or the model is not causal.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -42,43 +36,10 @@ def build_model(
         if config.type in RECURRENT_TYPES:
             from lrray.models.recurrent import RecurrentLM
 
-            own = _recurrent_config(config)
+            own = recurrent_config(config)
             sizes = (vocab_size, config.hidden_size, config.num_hidden_layers)
             return RecurrentLM(config.type, *sizes, own)
         # transformers takes seconds to import, which the recurrent types need not wait for.
         from lrray.models.huggingface import make_causal_lm
 
         return make_causal_lm(config, vocab_size, context_len)
-
-
-def check_model(config: ModelConfig, vocab_size: int, context_len: int) -> None:
-    """Checks a configuration before a study starts, say; only a model of the user's own is built.
-
-    Raises:
-        LrrayError: unknown type or key; heads that do not divide the hidden size; a context or
-            vocabulary larger than the given keys allow; a value that the type refuses; a model of
-            the user's own that does not do what it must (:mod:`lrray.models.contract`).
-    """
-    if is_reference(config.type):
-        from lrray.models.custom import check_custom
-
-        check_custom(config, vocab_size, context_len)
-    elif config.type in RECURRENT_TYPES:
-        _recurrent_config(config)
-    else:
-        from lrray.models.huggingface import make_config
-
-        make_config(config, vocab_size, context_len)
-
-
-def _recurrent_config(config: ModelConfig) -> RecurrentConfig:
-    from lrray.models.recurrent import RecurrentConfig
-
-    if config.num_attention_heads is not None:
-        raise LrrayError(
-            "model.num_attention_heads",
-            f"type {config.type} has no attention heads",
-            got=config.num_attention_heads,
-            fix="leave it out",
-        )
-    return parse(RecurrentConfig, config.options, "model")

@@ -26,9 +26,10 @@ class ModelConfig(Settings):
     """A model by type and size, the same four keys for every architecture.
 
     Any further key goes to the type's own configuration (``LlamaConfig``, ``MambaConfig``, …, or
-    :class:`lrray.models.recurrent.RecurrentConfig`) under the name it has there, and is checked
-    against it by :func:`lrray.models.build.check_model`, before any work. A model of the user's own
-    gets the keys that are given, these included, and none of the defaults below: its own hold.
+    :class:`lrray.models.recurrent_config.RecurrentConfig`) under the name it has there, and is
+    checked against it by :func:`lrray.models.check.check_model`, before any work. A model of the
+    user's own gets the keys that are given, these included, and none of the defaults below: its own
+    hold.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())

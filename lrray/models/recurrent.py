@@ -9,29 +9,12 @@ Axis letters: B sequence, T step, H hidden_size, D state size, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from lrray.config import Settings
+from lrray.models.recurrent_config import RecurrentConfig
 from lrray.models.scan import linear_recurrence
-
-
-class RecurrentConfig(Settings):
-    """Further keys of the types ``mingru``, ``minlstm``, ``gru`` and ``lstm``."""
-
-    expansion: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    """State size of the mixer over hidden_size."""
-    mlp_ratio: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 4.0
-    """Width of each block's network over hidden_size; 0 leaves it out."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of each branch's outputs set to zero while training."""
-    initializer_range: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.02
-    """Standard deviation of the initial embedding and output weights."""
-    tie_word_embeddings: bool = False
-    """Whether the output weights are the embedding's."""
 
 
 class MinGRU(nn.Module):

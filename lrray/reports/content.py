@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from lrray.statistics import Summary
+
+if TYPE_CHECKING:  # drawn when a report is written, and not for its tables
+    from matplotlib.figure import Figure
 
 Row = dict[str, Any]
 """Column -> text, whole number, setting, or a measured :class:`lrray.statistics.Summary`."""

@@ -9,11 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from lrray.errors import LrrayError
 from lrray.reports.content import Picture, Row, Section, Table
-from lrray.reports.style import DPI, save
 from lrray.reports.tables import cell_text, to_csv, to_latex
 from lrray.results.folder import RunFolder
 from lrray.results.run import Run
@@ -95,6 +92,8 @@ def is_cheap(path: Path) -> bool:
 
 
 def _save(picture: Picture, run: Run) -> Path:
+    from lrray.reports.style import save
+
     return save(picture.draw(), run.path, picture.name)
 
 
@@ -111,6 +110,8 @@ def _failures(run: Run) -> list[Section]:
 
 
 def _rendered(template: str, run: Run, answer: str, sections: list[Section], **more: Any) -> str:
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lrray.reports", "templates"),
         autoescape=template.endswith(".html"), undefined=jinja2.StrictUndefined,
@@ -127,6 +128,8 @@ def _rendered(template: str, run: Run, answer: str, sections: list[Section], **m
 
 def _inline(figure: Path) -> tuple[str, int]:
     """A figure's ``src``, and its width in CSS pixels (96 an inch)."""
+    from lrray.reports.style import DPI
+
     content = figure.read_bytes()
     pixels = int.from_bytes(content[16:20])  # the PNG header's first field
     return f"data:image/png;base64,{base64.b64encode(content).decode()}", round(pixels * 96 / DPI)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-from typing import Any
-
-import pandas as pd
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from lrray.reports.content import Row, Table
 from lrray.statistics import Summary
 from lrray.text import csv_value, plain, rounded
+
+if TYPE_CHECKING:  # takes longer to load than a report of tables to write
+    import pandas as pd
 
 _LATEX = str.maketrans(
     {
@@ -39,6 +41,8 @@ def to_csv(table: Table) -> str:
 
 def frame_to_csv(frame: pd.DataFrame) -> str:
     """A data frame as CSV, without its index; see :func:`lrray.text.csv_value`."""
+    import pandas as pd
+
     safe = frame.apply(lambda c: c if pd.api.types.is_numeric_dtype(c) else c.map(csv_value))
     return str(safe.rename(columns=csv_value).to_csv(index=False))
 
@@ -59,14 +63,28 @@ def _spread(row: Row) -> dict[str, Any]:
 def to_latex(table: Table) -> str:
     r"""A ``booktabs`` table; standard errors and n beside every measured number."""
     columns = table.columns
-    texts = [[_latex(row.get(name)) for name in columns] for row in table.rows]
-    frame = pd.DataFrame(texts, columns=[latex_text(name) for name in columns])
+    rows = [[_latex(row.get(name)) for name in columns] for row in table.rows]
     alignment = "".join("r" if name in table.numeric else "l" for name in columns)
-    body = frame.style.hide(axis="index").to_latex(
-        hrules=True, position_float="centering", caption=latex_text(table.caption),
-        label=f"tab:{table.name}", column_format=alignment,
-    )  # fmt: skip
-    return f"% needs \\usepackage{{booktabs}}\n{body}"
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        f"\\caption{{{latex_text(table.caption)}}}",
+        f"\\label{{tab:{table.name}}}",
+        f"\\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        _latex_row(map(latex_text, columns)),
+        r"\midrule",
+        *map(_latex_row, rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_row(texts: Iterable[str]) -> str:
+    return " & ".join(texts) + r" \\"
 
 
 def latex_text(text: str) -> str:

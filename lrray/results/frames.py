@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from lrray.config import load_yaml
 from lrray.errors import LrrayError
@@ -14,6 +12,9 @@ from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run, unknown
 from lrray.results.tables import SEED, axes_of, cell_table, curve_table, number_names
 from lrray.studies.axes import axis_name
+
+if TYPE_CHECKING:  # takes longer to load than most commands to run: see each function
+    import pandas as pd
 
 
 class RunFrames(Run):
@@ -26,6 +27,8 @@ class RunFrames(Run):
         Raises:
             LrrayError: the study searches nothing.
         """
+        import pandas as pd
+
         if self._holds("trials.csv") and (self.path / "trials.csv").is_file():
             return pd.read_csv(self.path / "trials.csv")
         if not self.settings.get("search"):
@@ -39,6 +42,8 @@ class RunFrames(Run):
         Raises:
             LrrayError: the study knows no pairs, or has not found them yet.
         """
+        import pandas as pd
+
         if self._holds("pairs.yaml") and (self.path / "pairs.yaml").is_file():
             return pd.DataFrame(load_yaml(self.path / "pairs.yaml")["pairs"])
         sets = self.settings.get("pairs")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from lrray.results.record import DONE, CellRecord
 from lrray.results.tables import SEED, axes_of, column, number_names, seed_table, values_of
-from lrray.statistics import Summary, summarize
+from lrray.statistics import Summary, summarize, t_quantile
 from lrray.studies.axes import axes_label
 from lrray.studies.cell import digest
+
+if TYPE_CHECKING:  # takes longer to load than most commands to run: see each function
+    import pandas as pd
 
 GRAPH_SEED = "graph_seed"
 MAX_CURVE_POINTS = 400
@@ -99,13 +100,15 @@ def _means(records: Sequence[CellRecord], name: str, by: Sequence[str]) -> pd.Da
     table = _one_row_per_seed(table.set_axis(_texts(table, by), axis=0))
     grouped = table.groupby(level=0, sort=False)
     found = grouped["value"].agg(mean="mean", se="sem", n="count")
-    reach = stats.t.ppf(0.975, found["n"] - 1) * found["se"]
+    reach = found["n"].map(lambda n: t_quantile(0.975, n - 1) if n > 1 else np.nan) * found["se"]
     found["low"], found["high"] = found["mean"] - reach, found["mean"] + reach
     return table.loc[~table.index.duplicated(), by].join(found)
 
 
 def _one_row_per_seed(table: pd.DataFrame) -> pd.DataFrame:
     """With the mean of each seed's values, of the seeds that have most of them."""
+    import pandas as pd
+
     seeds = _texts(table, [SEED])
     repeated = pd.MultiIndex.from_arrays([table.index, seeds]).duplicated()
     if table[SEED].isna().any() or not repeated.any():
@@ -121,6 +124,8 @@ def means_table(records: Sequence[CellRecord]) -> pd.DataFrame:
 
     The error is that over seeds, ``<name>_se``; undefined for a single one.
     """
+    import pandas as pd
+
     done = [record for record in records if record.state == DONE]
     by = [axis for axis in axes_of(done) if axis not in (SEED, "seeds")]
     parts = {name: _means(done, name, by) for name in number_names(done)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lrray.results.curves import Point
 from lrray.results.record import DONE, CellRecord
+
+if TYPE_CHECKING:  # takes longer to load than most commands to run: see each function
+    import pandas as pd
 
 _OWN = ("id", "state", "seconds")
 """Columns of lrray's own in a table of cells."""
@@ -27,6 +28,8 @@ def cell_table(records: Sequence[CellRecord]) -> pd.DataFrame:
 
     A result whose name one of these has already stands under ``result.<name>``.
     """
+    import pandas as pd
+
     taken = {*_OWN, *axes_of(records)}
     rows = [
         {
@@ -76,6 +79,8 @@ def _per_seed(record: CellRecord, name: str) -> list[float | None]:
 
 def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
     """One row per finished cell and seed: axes, ``seed``, and a number as ``value``."""
+    import pandas as pd
+
     rows: list[dict[str, Any]] = []
     for record in records:
         if record.state == DONE:
@@ -102,6 +107,8 @@ def curve_table(
         points: of the same cells.
         name: of the number.
     """
+    import pandas as pd
+
     rows = [
         {
             "id": cell_id, **axes[cell_id], "step": point.get("step", i),

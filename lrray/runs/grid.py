@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from lrray.reports.tables import frame_to_csv
 from lrray.results.folder import RunFolder
-from lrray.results.groups import means_table
 from lrray.results.known import KnownCells
 from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
 from lrray.results.tables import axes_of, cell_table
 from lrray.runs.plan import plan
 from lrray.runs.show import show
-from lrray.search.memory import Searches
 from lrray.search.objective import Objective, objective
 from lrray.search.program import Phase, Plan
-from lrray.search.queue import FixedCells, OpenSearch, SearchedCells
-from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell, make_cell
 from lrray.studies.grid import GridPoint
 from lrray.studies.kind import load_kind
 from lrray.studies.schema import CellStudy
+
+if TYPE_CHECKING:  # with Optuna and pandas, which the plan of a grid does without
+    from lrray.search.memory import Searches
+    from lrray.search.queue import OpenSearch
 
 
 class GridProgram:
@@ -39,6 +38,9 @@ class GridProgram:
 
     def phases(self) -> Iterator[Phase]:
         """All cells that are missing, or one search per grid point."""
+        from lrray.search.memory import Searches
+        from lrray.search.queue import FixedCells, SearchedCells
+
         live = load_kind(self.study.kind).live
         if self.study.search is None:
             self.folder.note_outdated(self.wanted())
@@ -55,6 +57,8 @@ class GridProgram:
         return [self.known.adopt(make_cell(point.study, point.axes)) for point in self.points]
 
     def _search(self, opened: Searches, point: GridPoint) -> OpenSearch:
+        from lrray.search.samplers import make_sampler
+
         study: CellStudy = point.study
         search, space = study.search, study.search_space
         assert search is not None
@@ -72,6 +76,9 @@ class GridProgram:
 
     def results(self, records: Sequence[CellRecord]) -> dict[str, Any]:
         """Writes ``cells.csv``; counts, failures and means over seeds."""
+        from lrray.reports.tables import frame_to_csv
+        from lrray.results.groups import means_table
+
         self.folder.write_text("cells.csv", frame_to_csv(cell_table(records)))
         failed = [record for record in records if record.state == FAILED]
         return {

@@ -14,10 +14,8 @@ from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.results.record import DONE, CellRecord
 from lrray.runs.superseded import WOULD_RUN_AGAIN, codes_of, lines_about
-from lrray.search.memory import Searches
 from lrray.search.objective import objective
 from lrray.search.program import Plan, load_program
-from lrray.search.samplers import num_trials
 from lrray.studies.cell import Cell, make_cell
 from lrray.studies.code import read_code_anew
 from lrray.studies.grid import GridPoint
@@ -107,6 +105,9 @@ def _trials(
     points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCells
 ) -> dict[str, int]:
     """Trials of the searches at all grid points, and how many of them have ended."""
+    from lrray.search.memory import Searches  # and Optuna, which a plan of a grid does without
+    from lrray.search.samplers import num_trials
+
     searches = None if earlier is None else Searches(earlier, known)
     in_all = done = 0
     for point in points:

@@ -6,26 +6,22 @@ continued search neither needs one nor makes a proposal twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count, product
 from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from lrray.difficulty.level_set import Bounds, LevelSet, startup_points
 from lrray.references import is_reference
+from lrray.search.joint import Joint, others
+from lrray.search.joint import Space as Space
 from lrray.studies.cell import digest
 from lrray.studies.schema import Search
-
-_NUM_STARTUP = 8
-
-Space = dict[str, BaseDistribution]
 
 
 def make_sampler(search: Search, space: Space, target: float) -> BaseSampler:
@@ -33,6 +29,9 @@ def make_sampler(search: Search, space: Space, target: float) -> BaseSampler:
     if is_reference(search.sampler):
         return Reseeded(search.custom_sampler, search.seed)
     if search.sampler == "level_set":
+        # Alone in needing scikit-learn.
+        from lrray.search.level_set_sampler import LevelSetSampler
+
         return LevelSetSampler(space, target, search.seed)
     if search.sampler == "grid":
         return UnvisitedGrid(space, grid_axes(space, search.num_trials), search.seed)
@@ -57,8 +56,8 @@ class Reseeded(BaseSampler):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Makes the trial's own sampler."""
-        others = [other.params for other in _others(study, trial)]
-        self._sampler = self._make(int(digest([self._seed, others])[:8], 16))
+        known = [other.params for other in others(study, trial)]
+        self._sampler = self._make(int(digest([self._seed, known])[:8], 16))
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Space:
@@ -88,26 +87,6 @@ class Reseeded(BaseSampler):
         self._sampler.after_trial(study, trial, state, values)
 
 
-class Joint(BaseSampler):
-    """Base of samplers that propose all parameters at once."""
-
-    space: Space
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Space:
-        """All of the space is proposed jointly."""
-        return self.space
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Never needed: the space is covered."""
-        raise NotImplementedError(f"{param_name} is not part of the searched space")
-
-
 class UnvisitedGrid(Joint):
     """Visits the points of a grid in random order, each once."""
 
@@ -121,67 +100,9 @@ class UnvisitedGrid(Joint):
         self, study: Study, trial: FrozenTrial, search_space: Space
     ) -> dict[str, Any]:
         """The next point of the grid; :func:`num_trials` says how many there are."""
-        others = _others(study, trial)
-        visited = {tuple(map(other.params.get, self._names)) for other in others}
+        known = others(study, trial)
+        visited = {tuple(map(other.params.get, self._names)) for other in known}
         return next(point for point in self._points if tuple(point.values()) not in visited)
-
-
-class LevelSetSampler(Joint):
-    """Proposes points for the level set of a noisy function, by the randomised straddle.
-
-    It reads each trial's user attributes ``difficulty`` and ``difficulty_se``.
-
-    Args:
-        space: two log-uniform float distributions, in the order (alpha_X, alpha_Z).
-        target: the level.
-        seed: of the proposals.
-    """
-
-    def __init__(self, space: Space, target: float, seed: int) -> None:
-        self.space, self.seed = space, seed
-        self.names = list(space)
-        low, high = ([getattr(space[name], end) for name in self.names] for end in ("low", "high"))
-        self.level_set = LevelSet(Bounds((low[0], low[1]), (high[0], high[1])), target)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: Space
-    ) -> dict[str, Any]:
-        """The next (alpha_X, alpha_Z); a Sobol point until enough trials are there."""
-        others = _others(study, trial)
-        done = [other for other in others if other.state == TrialState.COMPLETE]
-        running = [other for other in others if other.state == TrialState.RUNNING]
-        if len(done) + len(running) < _NUM_STARTUP or len(done) < _NUM_STARTUP // 2:
-            return self._startup(others)
-        self.level_set.fit(
-            self._points(done),
-            np.array([t.user_attrs["difficulty"] for t in done]),
-            np.array([_number(t.user_attrs.get("difficulty_se")) for t in done]),
-        )
-        rng = np.random.default_rng([self.seed, trial.number])
-        point = self.level_set.next_point(self._points(running), rng)
-        return self._parameters(point)
-
-    def _startup(self, others: list[FrozenTrial]) -> dict[str, Any]:
-        known = [other.params for other in others]
-        points = startup_points(self.level_set.bounds, len(others) + 1, self.seed)
-        return next(p for p in map(self._parameters, points) if p not in known)
-
-    def _parameters(self, point: NDArray[np.float64]) -> dict[str, Any]:
-        return dict(zip(self.names, point.tolist(), strict=True))
-
-    def _points(self, trials: Iterable[FrozenTrial]) -> NDArray[np.float64]:
-        rows = [[trial.params[name] for name in self.names] for trial in trials]
-        return np.array(rows, float).reshape(-1, 2)
-
-
-def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
-    """All trials but this one whose parameters are known."""
-    trials = study.get_trials(deepcopy=False)
-    return [other for other in trials if other.params and other.number != trial.number]
-
-
-def _number(value: Any) -> float:
-    return float("nan") if value is None else float(value)
 
 
 def num_trials(search: Search, space: Space) -> int:

@@ -6,7 +6,6 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 
 def value_derangement(right: Sequence[Sequence[bool]], rng: random.Random) -> list[int]:
@@ -22,6 +21,8 @@ def value_derangement(right: Sequence[Sequence[bool]], rng: random.Random) -> li
         right: ``right[i][j]`` tells whether row j's answer is right for row i.
         rng: source of the random costs.
     """
+    from scipy.optimize import linear_sum_assignment  # takes long to load, and no plan needs it
+
     n = len(right)
     costs = np.array([[rng.random() + n * bool(right[i][j]) for j in range(n)] for i in range(n)])
     _, donors = linear_sum_assignment(costs)

@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lrray.errors import LrrayError
 from lrray.models import ModelConfig
-from lrray.models.build import build_model, check_model
+from lrray.models.build import build_model
+from lrray.models.check import check_model
 from lrray.models.size import model_size
 
 VOCAB, LENGTH = 7, 24

@@ -4,7 +4,8 @@ import pytest
 
 from lrray.errors import LrrayError
 from lrray.models import ModelConfig
-from lrray.models.build import build_model, check_model
+from lrray.models.build import build_model
+from lrray.models.check import check_model
 from lrray.models.huggingface import make_config
 
 ROWS = [

@@ -17,7 +17,7 @@ from lrray.cli.app import app
 from lrray.errors import LrrayError
 from lrray.reports.compare.comparison import _errors_at, compare
 from lrray.reports.compare.contour_error import checkpoints, contour_of, distance
-from lrray.reports.compare.output import _over_seconds
+from lrray.reports.compare.figure import _over_seconds
 from lrray.reports.compare.traces import ALPHAS, _axes, _contour_task, read_traces
 from lrray.statistics import paired_difference
 from lrray.tracking.wandb_files import find_runs, read_run

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrray.config import parse
 from lrray.difficulty.estimate import SampleSize, estimate
 from lrray.errors import LrrayError
-from lrray.gssm import GSSM, GraphConfig
+from lrray.gssm import GraphConfig
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
 from lrray.search.objective import OBJECTIVE, Objective, Score
 from lrray.studies.cell import Cell, result_code
 from lrray.studies.kind import CellContext
+
+if TYPE_CHECKING:  # with Numba, which a plan or a report need not wait for
+    from lrray.gssm import GSSM
 
 
 def make_cell(
@@ -48,6 +51,8 @@ def _plain(size: SampleSize) -> dict[str, Any]:
 
 def draw_graph(settings: Mapping[str, Any]) -> GSSM:
     """The graph of a cell with the kernels of its draw ``seed``."""
+    from lrray.gssm import GSSM
+
     return GSSM(parse(GraphConfig, settings["graph"], "graph"), settings["seed"])
 
 

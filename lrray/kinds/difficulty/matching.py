@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from itertools import count, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lrray.difficulty.level_set import Contour, LevelSet
 from lrray.gssm import GraphConfig
 from lrray.kinds.difficulty.settings import DifficultyStudy
 from lrray.kinds.pairs import FoundPair
 from lrray.statistics import summarize
+
+if TYPE_CHECKING:  # with scikit-learn, which a plan need not wait for
+    from lrray.difficulty.level_set import Contour, LevelSet
 
 FRESH_START = 1_000_000
 """Index of the first fresh sequence where a seed's own graph is measured again."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from lrray.difficulty.estimate import measure_draw
 from lrray.errors import LrrayError
-from lrray.gssm import GSSM
 from lrray.kinds.difficulty.cell import make_cell, objective_of
 from lrray.kinds.difficulty.matching import NUM_TRIES
 from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
@@ -92,6 +91,8 @@ def _is_of_a_pair(record: CellRecord, study: DifficultyStudy, known: KnownCells)
 
 def _draw_seconds(study: DifficultyStudy) -> float:
     """Time of one kernel draw on one core, in the middle of the search space."""
+    from lrray.gssm import GSSM  # with Numba, which a plan of what is done need not wait for
+
     bounds = study.bounds
     middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
     graph = study.graph.with_missing_alphas(float(middle[0]), float(middle[1]))

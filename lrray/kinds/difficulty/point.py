@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial
 from rich.console import RenderableType
 from rich.table import Table
 
-from lrray.difficulty.level_set import LevelSet
 from lrray.kinds.difficulty.between import differences
 from lrray.kinds.difficulty.cell import make_cell, objective_of
 from lrray.kinds.difficulty.draws import Acceptance
@@ -36,6 +34,11 @@ from lrray.search.queue import CellSource, FixedCells, OpenSearch, SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint
+
+if TYPE_CHECKING:  # with scikit-learn, which a plan need not wait for
+    import pandas as pd
+
+    from lrray.difficulty.level_set import LevelSet
 
 SEEDS_PER_CELL = 8
 """Kernel draws of a pair that one cell measures; no matter of the machine, so that a run can be
@@ -136,6 +139,8 @@ class PointSearch:
         return self._open[name].measured() if name in self._open else []
 
     def _evidence(self, name: str) -> Evidence | None:
+        from lrray.difficulty.level_set import LevelSet
+
         trials = self._measured(name)
         if len(trials) < 3:
             return None
@@ -258,6 +263,8 @@ def _surface(level_set: LevelSet) -> dict[str, Any]:
 
 def trial_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Trials as ``trials.csv`` holds them."""
+    import pandas as pd
+
     return pd.DataFrame(rows, columns=None if rows else ["trial", *ALPHAS, "difficulty"])
 
 

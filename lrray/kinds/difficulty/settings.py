@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from lrray.config import Problem, Settings
+from lrray.difficulty.bounds import Bounds
 from lrray.difficulty.compressors import (
     COMPRESSORS,
     PRIMER_TOKENS,
@@ -15,7 +16,6 @@ from lrray.difficulty.compressors import (
     gzip_difficulty,
 )
 from lrray.difficulty.estimate import SampleSize, noise_ceiling
-from lrray.difficulty.level_set import Bounds
 from lrray.gssm import GraphConfig
 from lrray.references import user_modules
 from lrray.studies.schema import MANY, HasSeeds, Search, StudyBase

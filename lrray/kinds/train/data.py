@@ -10,18 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrray.config import parse
-from lrray.gssm import GSSM, GraphConfig, SequenceModel
+from lrray.gssm import GraphConfig
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext
 from lrray.training.config import TrainConfig
-from lrray.training.dataset import DamagedDataset, open_dataset, write_dataset
+
+if TYPE_CHECKING:  # with Numba, which the settings of a study need not wait for
+    from lrray.gssm import SequenceModel
 
 
 def task(settings: Mapping[str, Any]) -> tuple[SequenceModel, TrainConfig]:
     """The kernel draw, or its surrogate, that a cell learns, and how, with its seed added."""
+    from lrray.gssm import GSSM
+
     seed, own = settings["seed"], settings["graph_seed"]
     gssm: SequenceModel = GSSM(
         parse(GraphConfig, settings["graph"], "graph"), seed if own is None else own
@@ -60,6 +64,8 @@ class NeededData:
         Raises:
             LrrayError: a sound file of that name holds other data.
         """
+        from lrray.training.dataset import DamagedDataset
+
         try:
             if self.check(folder):
                 return False
@@ -83,10 +89,14 @@ class NeededData:
         return path
 
     def _open(self, path: Path) -> Any:
+        from lrray.training.dataset import open_dataset
+
         gssm, config = task(self.settings)
         return open_dataset(path, gssm, 1, config.seq_len, config.data_seed)
 
     def _write(self, path: Path) -> bool:
+        from lrray.training.dataset import write_dataset
+
         gssm, config = task(self.settings)
         return write_dataset(path, gssm, self.num_sequences, config.seq_len, config.data_seed)
 

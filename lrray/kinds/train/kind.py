@@ -28,7 +28,6 @@ from lrray.errors import LrrayError, did_you_mean
 from lrray.gssm import GraphConfig, SequenceModel
 from lrray.gssm.kernels import context_nodes
 from lrray.gssm.ngrams import MAX_ORDER, check_order
-from lrray.gssm.surrogate import check_surrogate
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import needed_data, task
 from lrray.kinds.weights import asked_to_keep, keep_newest
@@ -153,7 +152,7 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
         LrrayError: a model's settings do not fit it or the data; a data file is damaged or of
             other data.
     """
-    from lrray.models.build import check_model
+    from lrray.models.check import check_model
 
     settings = [study.cell_settings() for study in studies]
     seen = set()
@@ -177,6 +176,8 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
 
 def _check_surrogate(graph: GraphConfig, order: int, where: str) -> None:
     """Refuses a surrogate that a graph does not have or that is too large."""
+    from lrray.gssm.surrogate import check_surrogate
+
     place = f"{where}: surrogate"
     if context_nodes(graph):
         raise LrrayError(

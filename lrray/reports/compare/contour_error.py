@@ -8,9 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
-from lrray.difficulty.level_set import LevelSet
 from lrray.reports.compare.traces import ALPHAS, ContourTask, Trace
 
 FIRST, STEP = 8, 4
@@ -24,6 +22,8 @@ def contour_of(trials: pd.DataFrame, task: ContourTask) -> NDArray[np.float64]:
 
     Trials at the same place hold the same measurement, so they count once.
     """
+    from lrray.difficulty.level_set import LevelSet  # and scikit-learn, where contours are compared
+
     own = trials.drop_duplicates(list(ALPHAS))
     level_set = LevelSet(task.bounds, task.target)
     errors = own["difficulty_se"] if "difficulty_se" in own else np.full(len(own), np.nan)
@@ -43,6 +43,8 @@ def distance(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """
     if not len(first) or not len(second):
         return math.nan
+    from scipy.spatial.distance import cdist
+
     apart = cdist(first, second)
     return float(apart.min(axis=1).mean() + apart.min(axis=0).mean()) / 2
 

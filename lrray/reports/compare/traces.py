@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lrray.difficulty.level_set import Bounds
+from lrray.difficulty.bounds import Bounds
 from lrray.errors import LrrayError, did_you_mean
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run

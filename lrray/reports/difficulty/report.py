@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.ndimage import zoom
 
 from lrray.kinds.difficulty.results import UNITS, Outcome, outcomes
 from lrray.kinds.pairs import FoundPair
@@ -241,6 +240,8 @@ def _panel(
 
 def _band(axes: Axes, surface: dict[str, Any], target: float) -> float:
     """Where the level may lie, filled and with its edges; returns its largest width in points."""
+    from scipy.ndimage import zoom
+
     # Bands are often narrower than the grid is wide, so they are drawn on a finer one.
     mean, reach = (zoom(np.array(surface[name]), 8, order=1) for name in ("mean", "sd"))
     reach *= 1.96
