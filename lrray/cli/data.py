@@ -45,11 +45,15 @@ def make(
             fix="set train.num_train_sequences",
         )  # fmt: skip
     from lrray.execution.cluster import run_tasks, start_ray
+    from lrray.execution.process_group import Workers
+    from lrray.execution.ray_watch import ray_watched
 
     start_ray(address)
     folder = (out / study.name / "data").resolve()
-    results = run_tasks(NeededData.make, [(one, folder) for one in needed])
-    Console(highlight=False, markup=False).print(
+    console = Console(highlight=False, markup=False)
+    with ray_watched("the same command", console.print, Workers()):
+        results = run_tasks(NeededData.make, [(one, folder) for one in needed])
+    console.print(
         f"{sum(results)} files written, {len(results) - sum(results)} were there: {folder}",
         soft_wrap=True,
     )

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -162,26 +162,29 @@ def _silence(ray: Any) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def num_slots(resources: Resources) -> int:
+def num_slots(resources: Resources, say: Callable[[str], None]) -> int:
     """Cells that fit on the cluster at once.
+
+    Args:
+        resources: of one cell.
+        say: shows what is waited for.
 
     Raises:
         LrrayError: not even one does.
     """
     import ray
 
-    spread = _spread(resources)
-    cells = _cells_that_fit(spread)
+    need = Workers.of(resources)
+    cells = _cells_that_fit(need)
     if not cells and (wait_min := _wait_min(resources)):
-        _wait_for_nodes(spread, 60 * wait_min)
-        cells = _cells_that_fit(spread)
+        say(f"waiting up to {wait_min:g} min for nodes with room for a cell: {need}")
+        _wait_for_nodes(need, 60 * wait_min)
+        cells = _cells_that_fit(need)
     if not cells:
         have = ray.cluster_resources()
-        each = f"{spread.cpu:g} CPU" + (f" and {spread.gpu:g} GPU" if spread.gpu else "")
         there = f"{have.get('CPU', 0):g} CPU and {have.get('GPU', 0):g} GPU"
-        one = "on one node " if spread.gpu else ""
         raise LrrayError(
-            "resources", f"a cell needs {spread.workers} x {each} {one}but the cluster has {there}",
+            "resources", f"a cell needs {need} but the cluster has {there}",
             fix="lower resources.cpu, gpu or workers, join a larger cluster with --address, or set "
             "resources.wait_for_nodes_min where nodes start on demand",
         )  # fmt: skip
@@ -200,34 +203,21 @@ def _wait_min(resources: Resources) -> float:
     return NODES_COME_MIN if starts_nodes else 0.0
 
 
-def _cells_that_fit(spread: Workers) -> int:
+def _cells_that_fit(need: Workers) -> int:
     """Cells that the nodes there are have room for."""
     import ray
 
-    per_node = [_fits(node["Resources"], spread) for node in ray.nodes() if node["Alive"]]
-    if spread.gpu:  # a cell's GPU workers share one node; CPU workers may be anywhere
-        return sum(fit // spread.workers for fit in per_node)
-    return sum(per_node) // spread.workers
+    return need.cells_on(node["Resources"] for node in ray.nodes() if node["Alive"])
 
 
-def _wait_for_nodes(spread: Workers, timeout_s: float) -> None:
+def _wait_for_nodes(need: Workers, timeout_s: float) -> None:
     """Asks the cluster for room for one cell, so that it starts nodes."""
     from ray.util.placement_group import placement_group, remove_placement_group
 
-    one = {"CPU": spread.cpu} | ({"GPU": spread.gpu} if spread.gpu else {})
-    group = placement_group([one] * spread.workers, strategy=spread.strategy)
+    one = {"CPU": need.cpu} | ({"GPU": need.gpu} if need.gpu else {})
+    group = placement_group([one] * need.workers, strategy=need.strategy)
     group.wait(timeout_s)
     remove_placement_group(group)
-
-
-def _fits(node: Mapping[str, float], spread: Workers) -> int:
-    """Workers that fit on a node."""
-    need = {"CPU": spread.cpu, "GPU": spread.gpu}
-    return int(min(node.get(key, 0) / value for key, value in need.items() if value) + 1e-9)
-
-
-def _spread(resources: Resources) -> Workers:
-    return Workers(workers=resources.workers, cpu=resources.cpu, gpu=resources.gpu)
 
 
 def run_tasks(function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]) -> list[Any]:

@@ -19,6 +19,7 @@ from lrray.results.folder import RunFolder
 from lrray.storage.cells import Commit, checkpointed, shared_by_ranks
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
+from lrray.studies.schema import Resources
 from lrray.training.stopping import Stopped
 
 TRIAL_CPU = 0.01
@@ -37,6 +38,27 @@ class Workers:
         """Resources of one worker of a parallel cell."""
         share = max(self.cpu - TRIAL_CPU, TRIAL_CPU)
         return {"CPU": share, "GPU": self.gpu} if self.gpu else {"CPU": share}
+
+    @classmethod
+    def of(cls, resources: Resources) -> Workers:
+        """As a study asks for them."""
+        return cls(workers=resources.workers, cpu=resources.cpu, gpu=resources.gpu)
+
+    def fit(self, node: Mapping[str, float]) -> int:
+        """How many workers fit on a node with these resources."""
+        need = {"CPU": self.cpu, "GPU": self.gpu}
+        return int(min(node.get(key, 0) / value for key, value in need.items() if value) + 1e-9)
+
+    def cells_on(self, nodes: Iterable[Mapping[str, float]]) -> int:
+        """How many cells nodes have room for."""
+        per_node = [self.fit(node) for node in nodes]
+        if self.gpu:  # a cell's GPU workers share one node; CPU workers may be anywhere
+            return sum(fit // self.workers for fit in per_node)
+        return sum(per_node) // self.workers
+
+    def __str__(self) -> str:
+        each = f"{self.cpu:g} CPU" + (f" and {self.gpu:g} GPU" if self.gpu else "")
+        return f"{self.workers} x {each}" + (" on one node" if self.gpu else "")
 
     @property
     def strategy(self) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from lrray.errors import NO_ROOM
+from lrray.execution.ray_watch import RayWatch
 from lrray.search.queue import CellSource
 
 
@@ -48,3 +50,26 @@ class QueueAdapter(Searcher):
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its searcher for a resume that never happens (see :meth:`save`)."""
         return {}
+
+
+class TrialsNoted(Callback):
+    """Keeps a watch informed of the trials that have a worker."""
+
+    def __init__(self, watch: RayWatch) -> None:
+        self._working = watch.working
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It has one now."""
+        self._working.add(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It needs none any longer."""
+        self._working.discard(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It has lost its worker for good."""
+        self._working.discard(trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """It has lost its worker, and waits for another."""
+        self._working.discard(trial.trial_id)

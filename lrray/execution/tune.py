@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lrray.errors import LrrayError
 from lrray.execution.attempts import Limits
-from lrray.execution.cluster import _spread, num_slots
-from lrray.execution.process_group import TRIAL_CPU
+from lrray.execution.process_group import TRIAL_CPU, Workers
+from lrray.execution.ray_watch import RayWatch
 from lrray.execution.worker import trial
 from lrray.results.folder import RunFolder
 from lrray.studies.kind import load_kind
@@ -61,6 +61,8 @@ def run_cells(
     folder: RunFolder,
     resources: Resources,
     progress: Watcher,
+    slots: int,
+    watch: RayWatch,
     scheduler: Any = None,
 ) -> None:
     """Runs every cell of a source; returns when all have ended, well or not.
@@ -70,6 +72,8 @@ def run_cells(
         folder: where their results go.
         resources: of one cell.
         progress: shows what is being done.
+        slots: cells that fit on the cluster at once.
+        watch: looks at Ray meanwhile.
         scheduler: Tune's, where bad trials of a search are to be stopped early.
 
     Raises:
@@ -77,7 +81,7 @@ def run_cells(
     """
     from ray import tune
 
-    from lrray.execution.queue_adapter import QueueAdapter
+    from lrray.execution.queue_adapter import QueueAdapter, TrialsNoted
 
     _keep_credentials()
     limits = Limits(
@@ -85,15 +89,16 @@ def run_cells(
         time_limit_s=resources.time_limit_s,
         memory_gb=resources.memory_gb,
     )
-    spread = _spread(resources)
+    spread = Workers.of(resources)
     need: dict[str, Any] = {"cpu": spread.cpu, "gpu": spread.gpu}
     concurrent = resources.max_concurrent
     if spread.workers > 1:
         # The trial only waits. More trials than cells fit would each hold some workers and wait
         # for the others' for ever.
-        need, concurrent = {"cpu": TRIAL_CPU}, num_slots(resources)
+        need, concurrent = {"cpu": TRIAL_CPU}, slots
     source.has_scheduler = scheduler is not None
     progress.begin(source)
+    watch.follow(source)
     with tempfile.TemporaryDirectory(prefix="lrray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(trial, need),
@@ -116,12 +121,15 @@ def run_cells(
                 verbose=0,
                 # By itself Tune takes one for notebooks there, which shows an empty frame.
                 progress_reporter=tune.CLIReporter(),
+                callbacks=[TrialsNoted(watch)],
                 failure_config=tune.FailureConfig(max_failures=MAX_MOVES),
             ),
         )
         try:
             tuner.fit()
         except KeyboardInterrupt:
+            if watch.lost is not None:
+                raise
             _wait_for_checkpoints(source, folder, limits.driver, progress)
             raise
     if source.broken is not None:

@@ -19,6 +19,8 @@ from rich.console import Console
 from lrray.config import differences, dump_yaml, load_yaml
 from lrray.errors import LrrayError, is_full_disk
 from lrray.execution.cluster import check_address, num_slots, start_ray
+from lrray.execution.process_group import Workers
+from lrray.execution.ray_watch import ray_watched
 from lrray.execution.schedulers import make_scheduler
 from lrray.execution.tune import run_cells
 from lrray.files import check_path
@@ -159,14 +161,17 @@ def _execute(
         if options.retry_failed:
             folder.forget_failures()
         began = time.time()
-        slots = num_slots(study.first.resources)
-        if options.keep_code:
-            keep_codes(folder)
-        known = KnownCells.of(folder)
-        work = program(study.points, folder, slots, known)
-        phases = told(work.phases(), known, folder, codes, say)
-        cells = Steps(folder, phase_sources(phases, progress))
-        run_cells(cells, folder, study.first.resources, progress, make_scheduler(study.first))
+        resources = study.first.resources
+        with ray_watched(resume_command(study, options), say, Workers.of(resources)) as watch:
+            slots = num_slots(resources, say)
+            if options.keep_code:
+                keep_codes(folder)
+            known = KnownCells.of(folder)
+            work = program(study.points, folder, slots, known)
+            phases = told(work.phases(), known, folder, codes, say)
+            cells = Steps(folder, phase_sources(phases, progress))
+            scheduler = make_scheduler(study.first)
+            run_cells(cells, folder, resources, progress, slots, watch, scheduler)
         summary = write_summary(study.first, work, folder, time.time() - began)
         fetch()
         report = _report(folder, progress)

@@ -22,6 +22,11 @@ class ClusterProcess:
         self.address = self._answer()
         return self
 
+    @property
+    def pid(self):
+        """Of the process below which all of the cluster's run."""
+        return self._process.pid
+
     def __exit__(self, *_):
         self._process.stdin.close()
         self._process.wait(timeout=60)

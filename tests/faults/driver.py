@@ -38,13 +38,14 @@ def write_study(folder, function, grid, settings=None, **more):
     return path
 
 
-def start(study, out, *options):
-    """Starts the command in a process group of its own."""
+def start(study, out, *options, output=None):
+    """Starts the command in a process group of its own; its output goes to a pipe or a file."""
     command = [sys.executable, "-m", "lrray.study", str(study), "--out", str(out)]
     command += ["--address", address, *options]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        command, cwd=ROOT, stdout=output.open("w") if output else subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
 
@@ -71,6 +72,17 @@ def kill(process):
         with contextlib.suppress(psutil.NoSuchProcess):
             member.send_signal(signal.SIGKILL)
     process.wait()
+
+
+def below(pid, name):
+    """Processes below one: Ray's ``raylet`` or ``gcs_server``, or its ``workers`` of any kind."""
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            if command.startswith("ray::") if name == "workers" else process.name() == name:
+                found.append(process)
+    return found
 
 
 def happens(condition, within_s, process=None):
