@@ -31,8 +31,33 @@ NGRAM_ORDERS = (0, 2)
 _MAX_NGRAM_SIZE = 2**24
 """Most n-grams times joint states of a table that is computed beside a training."""
 
+_MAX_LAW_WORK = 2**33
+"""Most steps times joint states times tokens of the vocabulary for which exact laws are computed:
+a few seconds of one core."""
+
+_MAX_LAW_NUMBERS = 2**22
+"""Most numbers of the exact laws that are kept: 32 MiB."""
+
+_FEWEST_LAWS = 8
+"""Sequences of which exact laws must fit the two limits; fewer tell too little."""
+
 _NUM_CHECKED = 3
 """Sequences of a kept bound that are scored again: the code that made it may have changed."""
+
+
+@dataclass(frozen=True)
+class ExactLaws:
+    """The exact predictive distribution on some of the held-out sequences.
+
+    Axis letters: K sequence, T token, V vocabulary.
+    """
+
+    rows: NDArray[np.int64]
+    """``[K]``: which of the held-out sequences, rising; the same in every worker."""
+    own: slice
+    """Those of the K that this worker evaluates."""
+    probabilities: NDArray[np.float64]
+    """``[own K, T - 1, V]``."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +71,24 @@ class Heldout:
     ngram_nats: Mapping[int, float] = field(default_factory=dict)
     """Order -> mean NLL of the same tokens under the exact table of that order: 0 (unigrams) and 2
     (trigrams); those are missing that take too long to compute."""
+    laws: ExactLaws | None = None
+    """None where there is no exact law, or none that is computed in a few seconds."""
 
 
 def heldout_tokens(gssm: SequenceModel, num_sequences: int, seq_len: int) -> NDArray[Any]:
     """The held-out sequences themselves, ``[num_sequences, seq_len]``."""
     return gssm.sample(num_sequences, seq_len, _STREAM)
+
+
+def validation_tokens(gssm: SequenceModel, num_sequences: int, seq_len: int) -> NDArray[Any]:
+    """Sequences that choose a run's best step, neither trained on nor held out."""
+    return gssm.sample(num_sequences, seq_len, stream_seed("validation", 0))
+
+
+def own_rows(num_sequences: int, workers: Workers) -> slice:
+    """The sequences that a worker evaluates; the number of workers divides theirs."""
+    each = num_sequences // workers.world_size
+    return slice(workers.rank * each, (workers.rank + 1) * each)
 
 
 def make_heldout(
@@ -78,7 +116,7 @@ def make_heldout(
         bound = _score(gssm, tokens, workers)
         if path is not None:
             _write(path, bound)
-    return Heldout(tokens, bound, _ngram_nats(gssm, tokens))
+    return Heldout(tokens, bound, _ngram_nats(gssm, tokens), _exact_laws(gssm, tokens, workers))
 
 
 def _ngram_nats(gssm: SequenceModel, tokens: NDArray[Any]) -> dict[int, float]:
@@ -86,6 +124,23 @@ def _ngram_nats(gssm: SequenceModel, tokens: NDArray[Any]) -> dict[int, float]:
     size = gssm.vocab_size * gssm.graph.num_joint_states
     orders = [n for n in NGRAM_ORDERS if size * gssm.vocab_size**n <= _MAX_NGRAM_SIZE]
     return {n: float(gssm.markov_surrogate(n).nll(tokens, per_token=True).mean()) for n in orders}
+
+
+def _exact_laws(gssm: SequenceModel, tokens: NDArray[Any], workers: Workers) -> ExactLaws | None:
+    """The exact laws on evenly spaced sequences, as many as the limits allow."""
+    num_sequences, num_steps = len(tokens), tokens.shape[1] - 1
+    numbers = num_steps * gssm.vocab_size
+    work = numbers * gssm.graph.num_joint_states
+    most = min(_MAX_LAW_WORK // work, _MAX_LAW_NUMBERS // numbers)
+    if most < min(_FEWEST_LAWS, num_sequences):
+        return None
+    rows = np.arange(0, num_sequences, -(-num_sequences // most))
+    reach = own_rows(num_sequences, workers)
+    first, last = np.searchsorted(rows, [reach.start, reach.stop])
+    own = slice(int(first), int(last))
+    if first == last:  # more workers than such sequences
+        return ExactLaws(rows, own, np.empty((0, num_steps, gssm.vocab_size)))
+    return ExactLaws(rows, own, gssm.next_token(tokens[rows[own]]))
 
 
 def _score(gssm: SequenceModel, tokens: NDArray[Any], workers: Workers) -> NDArray[np.float64]:

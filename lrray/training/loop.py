@@ -18,13 +18,14 @@ from torch import nn
 
 from lrray.errors import LrrayError
 from lrray.gssm import SequenceModel
+from lrray.training.best import BestStep
 from lrray.training.checkpoint import Checkpoint, CheckpointFolder
 from lrray.training.config import TrainConfig
 from lrray.training.dataset import open_dataset
 from lrray.training.distributed import Workers, join_workers
 from lrray.training.errors import TrainingDiverged, require_finite
 from lrray.training.evaluate import Evaluation, evaluate
-from lrray.training.heldout import Heldout, make_heldout
+from lrray.training.heldout import Heldout, make_heldout, validation_tokens
 from lrray.training.identity import check_identity, run_identity
 from lrray.training.learner import Learner
 from lrray.training.meter import Meter
@@ -53,6 +54,8 @@ class TrainResult:
     """The newest value of everything that was reported."""
     evaluation: Evaluation | None
     """On the held-out set, at the end; none for a stopped run."""
+    best: BestStep | None
+    """Of all that were evaluated; none where only the end is."""
     checkpoint: Path | None
     """The last one that this run wrote."""
 
@@ -114,6 +117,10 @@ def train(
         with Displays(report, bar, events, run.step, config.num_steps) as run.displays:
             num_sequences = config.eval_sequences
             run.heldout = make_heldout(gssm, num_sequences, config.seq_len, cache_dir, workers)
+            if config.eval_every is not None:
+                run.validation = Heldout(
+                    validation_tokens(gssm, num_sequences, config.seq_len), bound_nats=None
+                )
             return run.to_end(source, lambda: terminated() or bool(should_stop and should_stop()))
 
 
@@ -122,6 +129,8 @@ class _Run:
 
     displays: Displays
     heldout: Heldout
+    validation: Heldout | None = None
+    """Chooses the best step; none where only the end is evaluated."""
 
     def __init__(
         self,
@@ -136,6 +145,7 @@ class _Run:
         self._identity = run_identity(gssm, config)
         self._metrics: dict[str, Any] = {}
         self._evaluation: tuple[int, Evaluation] | None = None
+        self._best: BestStep | None = None
         self._saved: tuple[int, Path | None] | None = None
         self.step = 0
         self._began, self._earlier_s = time.perf_counter(), 0.0
@@ -157,6 +167,7 @@ class _Run:
             finished=finished,
             metrics=self._metrics,
             evaluation=self._evaluation[1] if finished and self._evaluation else None,
+            best=self._best,
             checkpoint=self._saved[1] if self._saved else None,
         )
 
@@ -188,13 +199,19 @@ class _Run:
 
     def _evaluate(self) -> None:
         with self._meter.paused():
-            evaluation = evaluate(
-                self._learner.model, self.heldout, self._workers,
-                self._config.eval_batch_size, self._learner.bf16,
-            )  # fmt: skip
+            evaluation = self._evaluated(self.heldout)
             require_finite(self.step, evaluation.loss_bits, "held-out loss")
             self._evaluation = (self.step, evaluation)
-            self._report(evaluation.metrics())
+            metrics = evaluation.metrics()
+            if self.validation is not None:
+                loss_bits = self._evaluated(self.validation).loss_bits
+                self._best = BestStep.better(self._best, self.step, loss_bits, evaluation)
+                metrics["validation_loss_bits"] = loss_bits
+            self._report(metrics)
+
+    def _evaluated(self, sequences: Heldout) -> Evaluation:
+        learner, size = self._learner, self._config.eval_batch_size
+        return evaluate(learner.model, sequences, self._workers, size, learner.bf16)
 
     def _report(self, metrics: dict[str, Any]) -> None:
         num_sequences = self.step * self._config.batch_size
@@ -218,6 +235,7 @@ class _Run:
             model, optimizer = learner.tensors(), learner.optimizer_tensors()
             run, seconds = self._identity, self._seconds()
             state = {"run": run, "pending_nats": pending_nats, "seconds": seconds}
+            state["best"] = None if self._best is None else self._best.state()
             path = self._folder.save(Checkpoint(self.step, model, optimizer, state))
         self._saved = (self.step, path)
 
@@ -242,6 +260,7 @@ class _Run:
         self.step = checkpoint.step
         self._earlier_s = float(checkpoint.state.get("seconds", 0.0))
         self._saved = (checkpoint.step, None)
+        self._best = BestStep.restored(checkpoint.state.get("best"))
         return list(checkpoint.state["pending_nats"])
 
 

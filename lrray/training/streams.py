@@ -1,4 +1,4 @@
-"""Where training and held-out sequences come from: streams that cannot meet.
+"""Where training, validation and held-out sequences come from: streams that cannot meet.
 
 A source's sequence is a function of (graph, stream seed, index). Every purpose has stream seeds of
 its own, told apart by their two highest bits, so no held-out sequence is ever trained on.
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from lrray.gssm import SequenceModel
 
-Purpose = Literal["train", "heldout"]
+Purpose = Literal["train", "heldout", "validation"]
 
-_PURPOSE_BITS: dict[Purpose, int] = {"train": 1, "heldout": 2}
+_PURPOSE_BITS: dict[Purpose, int] = {"train": 1, "heldout": 2, "validation": 3}
 
 
 def stream_seed(purpose: Purpose, data_seed: int) -> int:

@@ -1,5 +1,6 @@
 """Losses on the held-out set against the exact bound."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,10 +10,12 @@ from torch import nn
 
 from lrray.gssm import GSSM
 from lrray.training import heldout as heldout_module
+from lrray.training.dataset import write_dataset
 from lrray.training.distributed import Workers
-from lrray.training.evaluate import Evaluation, by_octave, evaluate
-from lrray.training.heldout import make_heldout
+from lrray.training.evaluate import Evaluation, by_octave, evaluate, score
+from lrray.training.heldout import ExactLaws, Heldout, make_heldout, validation_tokens
 from lrray.training.loop import train
+from lrray.training.streams import stream_seed
 
 ALONE = Workers(0, 1, torch.device("cpu"))
 
@@ -81,6 +84,120 @@ def test_unigrams_capture_nothing_and_the_exact_predictions_everything(telling):
     assert metrics["share_captured"] == share
     assert metrics["trigram_bits"] == trigrams.ngram_bits[2]
     assert metrics["late_loss_bits"] == pytest.approx(trigrams.loss_by_position_bits[-1])
+
+
+def every_sequence(gssm, seq_len):
+    """All sequences, the exact laws on them, and the probability of each."""
+    tails = itertools.product(range(gssm.vocab_size), repeat=seq_len - 1)
+    tokens = np.array([(0, *tail) for tail in tails], np.uint8)
+    laws = ExactLaws(np.arange(len(tokens)), slice(None), gssm.next_token(tokens))
+    nll = gssm.nll(tokens, per_token=True)
+    return Heldout(tokens, nll, laws=laws), np.exp(-nll.sum(axis=1))
+
+
+@pytest.mark.parametrize("model", ["constant", "learned"])
+def test_kl_is_the_expectation_of_the_excess_over_all_sequences(telling, make_model, model):
+    heldout, probability = every_sequence(telling, 5)
+    assert probability.sum() == pytest.approx(1)
+    network = Unigram([0.1, 0.2, 0.3, 0.4]) if model == "constant" else make_model()
+    found = score(network, heldout.tokens, ALONE.device, 50, laws=heldout.laws)
+    excess = found.loss.numpy() - heldout.bound_nats
+    # At every position: the chain rule of the divergence between the laws of sequences.
+    np.testing.assert_allclose(
+        probability @ found.kl.numpy(), probability @ excess, rtol=1e-5, atol=1e-7
+    )
+
+
+def test_kl_is_nothing_for_the_exact_predictions_and_said_by_position(telling):
+    heldout = make_heldout(telling, 40, 16)
+    exact = evaluate(Exact(telling), heldout, ALONE, batch_size=7)
+    assert exact.kl_bits == pytest.approx(0, abs=1e-6)
+    wrong = evaluate(Unigram([0.1, 0.2, 0.3, 0.4]), heldout, ALONE, batch_size=7)
+    law = telling.next_token(heldout.tokens)
+    kl = (law * np.log2(law / np.array([0.1, 0.2, 0.3, 0.4]))).sum(axis=2)
+    np.testing.assert_allclose(wrong.kl_by_position_bits, kl.mean(axis=0), rtol=1e-5)
+    assert wrong.kl_bits == pytest.approx(kl.mean(), rel=1e-5)
+    assert wrong.kl_bits_se == pytest.approx(kl.mean(axis=1).std(ddof=1) / math.sqrt(40), rel=1e-4)
+    assert abs(wrong.kl_bits - wrong.excess_bits) < 4 * wrong.excess_bits_se
+    assert wrong.metrics()["kl_by_position_bits"] == by_octave(wrong.kl_by_position_bits)
+
+
+def test_exact_laws_are_kept_on_as_many_sequences_as_fit(telling, gssm, monkeypatch):
+    monkeypatch.setattr(heldout_module, "_MAX_LAW_NUMBERS", 15 * 4 * 10)
+    some = make_heldout(telling, 40, 16)
+    assert list(some.laws.rows) == list(range(0, 40, 4))
+    np.testing.assert_array_equal(some.laws.probabilities, telling.next_token(some.tokens[::4]))
+    found = evaluate(Unigram([0.1, 0.2, 0.3, 0.4]), some, ALONE, batch_size=7)
+    kl = np.log2(some.laws.probabilities / np.array([0.1, 0.2, 0.3, 0.4]))
+    assert found.kl_bits == pytest.approx(
+        (some.laws.probabilities * kl).sum(axis=2).mean(), rel=1e-5
+    )
+    monkeypatch.setattr(heldout_module, "_MAX_LAW_WORK", 15 * 4 * 4 * 7)
+    none = make_heldout(telling, 40, 16)
+    assert none.laws is None
+    left_out = evaluate(Unigram([0.1, 0.2, 0.3, 0.4]), none, ALONE, batch_size=7)
+    assert "kl_bits" not in left_out.metrics()
+    assert left_out.excess_bits == found.excess_bits
+
+
+@pytest.mark.parametrize("num_workers", [2, 5])
+def test_workers_share_the_exact_laws(telling, num_workers):
+    whole = make_heldout(telling, 40, 16).laws
+    parts = []
+    for rank in range(num_workers):
+        workers = Workers(rank, num_workers, torch.device("cpu"))
+        parts.append(heldout_module._exact_laws(telling, whole_tokens(telling), workers))
+    assert all(np.array_equal(part.rows, whole.rows) for part in parts)
+    np.testing.assert_array_equal(
+        np.concatenate([part.probabilities for part in parts]), whole.probabilities
+    )
+
+
+def whole_tokens(gssm):
+    return make_heldout(gssm, 40, 16).tokens
+
+
+def test_the_best_step_is_chosen_on_sequences_that_are_neither_trained_on_nor_held_out(
+    tmp_path, telling, make_model, make_config
+):
+    """Few sequences are memorised: the end is worse than a step before."""
+    path = tmp_path / "data.h5"
+    write_dataset(path, telling, 8, 16)
+    config = make_config(
+        steps=300, num_train_sequences=8, learning_rate=0.02, eval_every=20, log_every=100,
+        eval_sequences=64,
+    )  # fmt: skip
+    reports = []
+
+    def model():
+        return make_model(hidden_size=32)
+
+    found = train(model(), telling, config, dataset=path, report=reports.append)
+    evaluated = {r["step"]: r for r in reports if "validation_loss_bits" in r}
+    assert list(evaluated) == list(range(20, 301, 20))
+    step = min(evaluated, key=lambda s: evaluated[s]["validation_loss_bits"])
+    best = found.best.metrics()
+    assert best["best_step"] == step < 300
+    for name in ("loss_bits", "excess_bits", "kl_bits", "share_captured", "late_loss_bits"):
+        assert best[f"best_{name}"] == evaluated[step][name]
+    assert best["best_excess_bits"] < found.evaluation.excess_bits - 0.1
+
+    validation = validation_tokens(telling, 64, 64)  # so long that none is another's by chance
+    others = make_heldout(telling, 64, 64).tokens, telling.sample(64, 64, stream_seed("train", 0))
+    for tokens in others:
+        assert not set(map(bytes, validation)) & set(map(bytes, tokens))
+
+    asked = iter([False] * (step + 30) + [True])
+    run_dir = tmp_path / "run"
+    train(model(), telling, config, dataset=path, run_dir=run_dir, should_stop=lambda: next(asked))
+    again = train(model(), telling, config, dataset=path, run_dir=run_dir)
+    assert again.best == found.best
+
+
+def test_a_run_that_is_evaluated_at_its_end_alone_has_no_best_step(gssm, make_model, make_config):
+    found = train(make_model(), gssm, make_config(steps=2))
+    assert found.best is None
+    assert "validation_loss_bits" not in found.metrics
 
 
 def test_the_last_tenth_of_positions_is_counted_in_whole_positions():

@@ -25,12 +25,14 @@ class CountingGSSM(GSSM):
         return super().sample(num_sequences, *arguments, **keys)
 
 
-def test_training_and_held_out_streams_never_meet():
+def test_training_validation_and_held_out_streams_never_meet():
     train = {stream_seed("train", seed) for seed in range(1000)}
     heldout = {stream_seed("heldout", seed) for seed in range(1000)}
-    assert len(train) == len(heldout) == 1000
+    validation = {stream_seed("validation", seed) for seed in range(1000)}
+    assert len(train) == len(heldout) == len(validation) == 1000
     assert {seed >> 62 for seed in train} == {1}
     assert {seed >> 62 for seed in heldout} == {2}
+    assert {seed >> 62 for seed in validation} == {3}
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])

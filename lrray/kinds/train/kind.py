@@ -219,6 +219,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     size = model_size(model, config.seq_len)
     return {
         **dict(numbers_in(trained.evaluation.metrics(), "/")),
+        **({} if trained.best is None else trained.best.metrics()),
         **_compressed(gssm, config, settings["compressors"]),
         "num_parameters": size.num_parameters,
         "num_non_embedding_parameters": size.num_non_embedding_parameters,

@@ -16,7 +16,12 @@ from lrray.studies.axes import axis_name
 
 MAX_GROUPS, MAX_ROWS = 12, 40
 
-_EXCESS = "excess loss [bits/token]"
+_MEANINGS = {
+    METRIC: "excess loss [bits/token]",
+    "share_captured": "share of information captured",
+    "share_beyond_trigram": "share beyond the trigram",
+    "kl_by_position_bits": "KL to the exact law [bits/token]",
+}
 _BARS = {"bound_bits": "exact bound", "loss_bits": "model"}
 
 
@@ -41,27 +46,28 @@ def _title(group: Group, names: Sequence[str]) -> str:
     return label(own) if own else ""
 
 
-def excess_figure(groups: list[Group]) -> Figure:
+def excess_figure(groups: list[Group], metric: str = METRIC) -> Figure:
     """Mean ± standard error of both kinds: over an axis of numbers, or a row per setting."""
     x_axis = numeric_axis(groups)
     if x_axis is None:
-        return _rows(groups)
+        return _rows(groups, metric)
     panels, kinds = settings_of(groups, x_axis), _kinds(groups)
     with figure(*size(len(panels))) as drawn:
         every = lay_out(drawn, list(panels))
         for axes, own in zip(every, panels.values(), strict=False):
             for kind, color in kinds.items():
                 of_kind = [group for group in own if group.axes.get(PAIR) == kind]
-                error_line(axes, of_kind, x_axis, METRIC, spoken(kind), color)
+                error_line(axes, of_kind, x_axis, metric, spoken(kind), color)
         for axes in every:  # they share an axis, whose limits hold what all of them draw
             scale(axes, varying(groups)[x_axis])
-            _scale_excess(axes, groups)
-            _finish(axes, axis_name(x_axis))
+            if metric == METRIC:
+                _scale_excess(axes, groups)
+            _finish(axes, axis_name(x_axis), metric)
     return drawn
 
 
-def excess_curves_figure(curves: list[tuple[Group, MeanCurve]]) -> Figure:
-    """Excess loss over steps, a panel per setting; of many settings some from first to last."""
+def excess_curves_figure(curves: list[tuple[Group, MeanCurve]], metric: str = METRIC) -> Figure:
+    """Excess loss or a share over steps, a panel per setting; of many some from first to last."""
     groups, by_group = [group for group, _ in curves], {id(group): c for group, c in curves}
     panels, kinds = settings_of(groups), _kinds(groups)
     titles = spread(list(panels))
@@ -70,7 +76,7 @@ def excess_curves_figure(curves: list[tuple[Group, MeanCurve]]) -> Figure:
             for group in panels[title]:
                 kind = str(group.axes.get(PAIR))
                 band(axes, by_group[id(group)], spoken(kind), kinds[kind])
-            _finish(axes, "step")
+            _finish(axes, "step", metric)
     return drawn
 
 
@@ -80,7 +86,7 @@ def _kinds(groups: list[Group]) -> dict[str, str]:
     return {kind: COLORS[i % len(COLORS)] for i, kind in enumerate(kinds)}
 
 
-def _rows(groups: list[Group]) -> Figure:
+def _rows(groups: list[Group], metric: str) -> Figure:
     """A row per setting with a dot for each kind."""
     settings, kinds = list(settings_of(groups).items())[:MAX_ROWS], _kinds(groups)
     names = _axes_besides_pair(groups)
@@ -91,7 +97,7 @@ def _rows(groups: list[Group]) -> Figure:
                 (row, summary)
                 for row, (_, own) in enumerate(settings)
                 for group in own
-                if group.axes.get(PAIR) == kind and (summary := group.summary(METRIC))
+                if group.axes.get(PAIR) == kind and (summary := group.summary(metric))
             ]
             axes.errorbar(
                 [summary.mean for _, summary in known], [row for row, _ in known],
@@ -100,10 +106,12 @@ def _rows(groups: list[Group]) -> Figure:
             )  # fmt: skip
         axes.set_yticks(range(len(settings)), [name or "all cells" for name, _ in settings])
         axes.set_ylim(len(settings) - 0.5, -0.5)
-        axes.set_xlim(left=0)
+        if metric == METRIC:
+            axes.set_xlim(left=0)
         axes.grid(color="#eceff3")
         axes.set_axisbelow(True)
-        axes.set(xlabel=_EXCESS, ylabel=axis_name(names[0]) if len(names) == 1 else "")
+        name = axis_name(names[0]) if len(names) == 1 else ""
+        axes.set(xlabel=_MEANINGS[metric], ylabel=name)
         axes.legend(fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return drawn
 
@@ -120,8 +128,33 @@ def _scale_excess(axes: Axes, groups: list[Group]) -> None:
         axes.set_ylim(bottom=0)
 
 
-def _finish(axes: Axes, x_name: str) -> None:
-    axes.set(xlabel=x_name, ylabel=_EXCESS)
+def kl_by_position_figure(curves: list[tuple[Group, dict[float, str]]]) -> Figure:
+    """KL over positions, a panel per setting.
+
+    Args:
+        curves: of each group the numbers that hold its divergences, by position.
+    """
+    groups, names = [group for group, _ in curves], {id(group): own for group, own in curves}
+    panels, kinds = settings_of(groups), _kinds(groups)
+    titles = spread(list(panels))
+    with figure(*size(len(titles))) as drawn:
+        for axes, title in zip(lay_out(drawn, titles), titles, strict=True):
+            for group in panels[title]:
+                kind = str(group.axes.get(PAIR))
+                known = {x: s for x, name in names[id(group)].items() if (s := group.summary(name))}
+                axes.errorbar(
+                    list(known), [s.mean for s in known.values()],
+                    np.nan_to_num([s.standard_error for s in known.values()]),
+                    marker="o", ms=4.5, lw=1.5, capsize=2.5, label=spoken(kind), color=kinds[kind],
+                )  # fmt: skip
+            axes.set_xscale("log", base=2)
+            axes.set_ylim(bottom=0)
+            _finish(axes, "position (octaves)", "kl_by_position_bits")
+    return drawn
+
+
+def _finish(axes: Axes, x_name: str, metric: str) -> None:
+    axes.set(xlabel=x_name, ylabel=_MEANINGS[metric])
     axes.label_outer()
     axes.legend(fontsize=8)
 

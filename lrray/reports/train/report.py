@@ -27,6 +27,7 @@ from lrray.reports.train.figures import (
     excess_figure,
     settings_of,
 )
+from lrray.reports.train.outcomes import outcome_section
 from lrray.results.curves import curve_of
 from lrray.results.groups import GRAPH_SEED, Group, groups_of, label, mean_curve, varying
 from lrray.results.run import Run
@@ -145,6 +146,7 @@ def sections(run: Run) -> list[Section]:
     parts = [
         Section("Comparison", _caution(compared, groups), (table,), _excess_pictures(groups)),
         *_curves(run, groups),
+        *outcome_section(run, groups),
         *_compression(groups),
     ]
     rows = [
