@@ -18,6 +18,7 @@ from lrray.results.folder import OUTDATED, RunFolder
 from lrray.results.lock import is_held
 from lrray.results.record import CellRecord
 from lrray.results.tables import cell_table
+from lrray.studies.tuned import references
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,11 @@ class Run:
             return load_yaml(self.path / "study.yaml") if self._holds("study.yaml") else {}
         except LrrayError:
             return {}
+
+    @property
+    def tuned(self) -> list[str]:
+        """Key paths of the settings whose values an earlier run found, each condition's own."""
+        return [path for path, _ in references(self.settings)]
 
     @property
     def kind(self) -> str:

@@ -41,6 +41,8 @@ def show_plan(
     first = study.points[0].study
     table = Table("plan", "", show_header=False, box=None)
     table.add_row("question", Text(first.question))
+    for tuned in study.tuned:
+        table.add_row(tuned.key, Text(tuned.in_words()))
     for key, value in plan.rows.items():
         table.add_row(key, str(value))
     resources: Resources = first.resources

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from lrray.config import key_path, parse, set_key
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.axes import axes_text
 from lrray.studies.schema import CellStudy, StudyBase
+from lrray.studies.tuned import Tuned, look_up
 
 Point = dict[str, Any]
 Study = TypeVar("Study", bound=StudyBase)
@@ -47,13 +48,19 @@ class GridPoint:
         return axes_text(self.axes)
 
 
-def expand(data: Mapping[str, Any], model: type[Study], where: str) -> list[GridPoint]:
+def expand(
+    data: Mapping[str, Any],
+    model: type[Study],
+    where: str,
+    tuned: Sequence[Tuned] | None = None,
+) -> list[GridPoint]:
     """Resolves a study at every point of its grid; one point where it has none.
 
     Args:
         data: the raw study.
         model: its kind's settings class.
         where: opens error lines, usually the file.
+        tuned: its settings that take the best value of a run; None: to be looked up.
 
     Raises:
         LrrayError: the grid or the study at one of its points is wrong, or all are excluded.
@@ -61,12 +68,13 @@ def expand(data: Mapping[str, Any], model: type[Study], where: str) -> list[Grid
     grid = data.get("grid")
     base = {key: value for key, value in data.items() if key != "grid"}
     _refuse_infinite(data, where)
+    tuned = look_up(base, where) if tuned is None else tuned
     if grid is None:
-        return [GridPoint({}, _resolved(base, {}, model, where))]
+        return [GridPoint({}, _resolved(base, {}, model, where, tuned))]
     points = list(grid_points(grid, f"{where}: grid"))
     if not points:
         raise LrrayError(f"{where}: grid", "must keep at least one point", fix="exclude fewer")
-    return [GridPoint(point, _resolved(base, point, model, where)) for point in points]
+    return [GridPoint(point, _resolved(base, point, model, where, tuned)) for point in points]
 
 
 def _refuse_infinite(data: Any, where: str, path: tuple[object, ...] = ()) -> None:
@@ -84,10 +92,14 @@ def _refuse_infinite(data: Any, where: str, path: tuple[object, ...] = ()) -> No
         _refuse_infinite(value, where, (*path, key))
 
 
-def _resolved(base: Mapping[str, Any], point: Point, model: type[Study], where: str) -> Study:
+def _resolved(
+    base: Mapping[str, Any], point: Point, model: type[Study], where: str, tuned: Sequence[Tuned]
+) -> Study:
     resolved = dict(base)
     for path, value in point.items():
         resolved = set_key(resolved, path, value, f"{where}: grid.{path}")
+    for setting in tuned:
+        resolved = setting.filled(resolved, where)
     study = parse(model, resolved, where)
     if isinstance(study, CellStudy):
         _try_search(study, where)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrray.config import apply_overrides, load_yaml, parse_yaml
+from lrray.config import apply_overrides, load_yaml, parse_yaml, set_key
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.foreign import PAGE, recognise
 from lrray.studies.grid import GridPoint, expand
 from lrray.studies.kind import Kind, known_kinds, load_kind
+from lrray.studies.tuned import Tuned, look_up
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SHIPPED = (_PACKAGE / "shipped", _PACKAGE.parent)
@@ -164,6 +165,8 @@ class LoadedStudy:
     kind: Kind
     points: list[GridPoint]
     """At least one; a study without a grid has just one."""
+    tuned: Sequence[Tuned] = ()
+    """Its settings that take the best value of an earlier run."""
 
     @property
     def name(self) -> str:
@@ -185,8 +188,10 @@ class LoadedStudy:
         self.kind.check(studies, str(self.path), out / self.name / "data")
 
     def resolved(self) -> dict[str, Any]:
-        """The study with every default written out, and its grid."""
+        """The study with every default written out, its grid, and where tuned settings are from."""
         settings: dict[str, Any] = self.first.model_dump(mode="json", exclude_none=True)
+        for one in self.tuned:  # the first point's value is one of several
+            settings = set_key(settings, one.key, one.to_dict(), str(self.path))
         grid = self.data.get("grid")
         return settings if grid is None else {**settings, "grid": grid}
 
@@ -216,4 +221,6 @@ def check_study(data: dict[str, Any], path: Path, given: tuple[str, ...] = ()) -
         fix = did_you_mean(name, known) if isinstance(name, str) else f"kind: {known[0]}"
         raise LrrayError(f"{path}: kind", "must name a kind of study", got=name, fix=fix)
     kind = load_kind(name)
-    return LoadedStudy(given, path, data, kind, expand(data, kind.Study, str(path)))
+    tuned = look_up({key: value for key, value in data.items() if key != "grid"}, str(path))
+    points = expand(data, kind.Study, str(path), tuned)
+    return LoadedStudy(given, path, data, kind, points, tuned)

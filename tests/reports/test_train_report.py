@@ -88,6 +88,21 @@ def test_runs_of_other_lengths_are_not_subtracted_from_each_other(tmp_path: Path
     assert one.of_first.mean > 0
 
 
+def test_pairs_with_a_tuned_rate_each_are_compared_all_the_same(tmp_path: Path) -> None:
+    tuned = {"learning_rate": {"best_of": "results/rates", "by": ["pair"]}, "steps": 9}
+    for name, settings, number in (("tuned", {"train": tuned}, 1), ("not", {}, 0)):
+        folder = new_run(tmp_path, name, kind="train", **settings)
+        for pair in PAIRS:
+            for seed in range(3):
+                axes = {"pair": pair, "seed": seed}
+                train_settings = {"learning_rate": 0.1 + 0.2 * PAIRS.index(pair), "steps": 9}
+                cell = Cell("train", {**axes, "train": train_settings}, axes, "c")
+                folder.save_cell(cell, {"excess_bits": excess(pair, 8, seed)}, 1.0)
+        run = Run(folder.path)
+        assert len(train.comparisons(groups_of(run.wanted_records()), run.tuned)) == number
+        assert train.answer(run).startswith("Excess loss of") == bool(number)
+
+
 def test_pairs_of_each_seeds_own_draw_are_seeds_of_one_setting(tmp_path: Path) -> None:
     folder = new_run(tmp_path, "latents", kind="train")
 

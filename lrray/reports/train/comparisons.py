@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,15 +44,20 @@ class Comparison:
         )
 
 
-def comparisons(groups: list[Group]) -> list[Comparison]:
-    """Two pairs, see :func:`compared_pairs`, at every setting that has finished cells of both."""
+def comparisons(groups: list[Group], tuned: Collection[str] = ()) -> list[Comparison]:
+    """Two pairs, see :func:`compared_pairs`, at every setting that has finished cells of both.
+
+    Args:
+        groups: of finished cells.
+        tuned: key paths of settings that each pair has the best value of, which may differ.
+    """
     names = compared_pairs(groups)
     if len(names) < 2:
         return []
     first, second = names
     settings: dict[str, dict[str, Group]] = {}
     for group in groups:
-        settings.setdefault(_around_pair(group), {})[group.axes.get(PAIR, "")] = group
+        settings.setdefault(_around_pair(group, tuned), {})[group.axes.get(PAIR, "")] = group
     found = []
     for both in settings.values():
         if first in both and second in both:
@@ -95,11 +101,22 @@ _OF_PAIR = (SEED, PAIR, GRAPH_SEED, "graph")
 """Settings that a pair brings along, and the seed."""
 
 
-def _around_pair(group: Group) -> str:
+def _around_pair(group: Group, tuned: Collection[str]) -> str:
     """What two groups have in common that differ in their pair alone."""
     record = group.records[0]
-    settings = {k: v for k, v in record.settings.items() if k not in _OF_PAIR}
+    settings: Mapping[str, Any] = {k: v for k, v in record.settings.items() if k not in _OF_PAIR}
+    for path in tuned:
+        settings = _without(settings, path)
     return digest([_without_pair(group), settings])
+
+
+def _without(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Settings but for the one at a key path."""
+    key, _, rest = path.partition(".")
+    inner = settings.get(key)
+    if rest and isinstance(inner, Mapping):
+        return {**settings, key: _without(inner, rest)}
+    return {name: value for name, value in settings.items() if name != key}
 
 
 def _without_pair(group: Group) -> dict[str, Any]:

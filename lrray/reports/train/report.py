@@ -57,7 +57,7 @@ def answer(run: Run) -> str:
     each is above the bound comes last, nearest first.
     """
     groups = groups_of(run.wanted_records())
-    compared = comparisons(groups)
+    compared = comparisons(groups, run.tuned)
     if not compared:
         return grid.answer(run)
     return " ".join([*_levels(groups), _difference(compared), *_distances(groups)])
@@ -135,7 +135,7 @@ def _distances(groups: list[Group]) -> list[str]:
 def sections(run: Run) -> list[Section]:
     """The comparison, learning curves, compressors where they were measured, all numbers."""
     groups = groups_of(run.wanted_records())
-    compared = comparisons(groups)
+    compared = comparisons(groups, run.tuned)
     if not compared:
         return grid.sections(run)
     table = Table(
