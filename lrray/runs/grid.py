@@ -41,17 +41,18 @@ class GridProgram:
         from lrray.search.memory import Searches
         from lrray.search.queue import FixedCells, SearchedCells
 
-        live = load_kind(self.study.kind).live
+        kind = load_kind(self.study.kind)
         if self.study.search is None:
             self.folder.note_outdated(self.wanted())
             missing = [cell for cell in self._cells() if not self.folder.load_cell(cell.id)]
+            missing.sort(key=lambda cell: kind.order(cell.settings))
             cells = FixedCells(self.folder, missing, self.slots)
-            yield Phase("running cells", cells, numbers=live)
+            yield Phase("running cells", cells, numbers=kind.live)
         else:
             opened = Searches(self.folder, self.known)
             self.searches = [self._search(opened, point) for point in self.points]
             self.folder.note_outdated(self.wanted())
-            yield Phase("searching", SearchedCells(self.folder, self.searches), numbers=live)
+            yield Phase("searching", SearchedCells(self.folder, self.searches), numbers=kind.live)
 
     def _cells(self) -> list[Cell]:
         return [self.known.adopt(make_cell(point.study, point.axes)) for point in self.points]

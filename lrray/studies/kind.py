@@ -56,6 +56,11 @@ def _nothing_to_check(studies: Sequence[Any], where: str, data_folder: Path) -> 
     """The settings' own checks are enough."""
 
 
+def _as_listed(settings: Mapping[str, Any]) -> float:
+    """All cells alike."""
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Kind:
     """What lrray needs to know of a kind of study; the rest comes with every kind."""
@@ -77,6 +82,9 @@ class Kind:
     """Numbers of running cells on the terminal; empty: the first of their curves."""
     stops: bool = False
     """Whether its cells ask ``context.should_stop``."""
+    order: Callable[[Mapping[str, Any]], float] = _as_listed
+    """Of the cells of a grid those run first, by their settings, for which this is small: larger
+    ones may go on from what they leave. Equal ones run in the grid's order."""
     report: str = "lrray.reports.grid.report"
     """Module that describes a run: ``answer(run)`` and ``sections(run)``."""
     graph: Callable[[Mapping[str, Any]], Any] | None = None

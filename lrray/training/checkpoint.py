@@ -146,14 +146,17 @@ class CheckpointFolder:
             shutil.rmtree(old)
         self._saved()
 
-    def load_newest(self) -> SavedCheckpoint | None:
+    def load_newest(self, at_most: int | None = None) -> SavedCheckpoint | None:
         """The newest checkpoint that is sound; damaged ones are set aside as ``damaged_…``.
+
+        Args:
+            at_most: steps that it may have done; None: any number.
 
         Raises:
             LrrayError: not all workers see the same checkpoints.
         """
         while True:
-            found = self._found()
+            found = [path for path in self._found() if at_most is None or _step(path) <= at_most]
             path = found[-1] if found else None
             self._check_shared(path)
             if path is None:
@@ -170,7 +173,7 @@ class CheckpointFolder:
 
     def _check_shared(self, newest: Path | None) -> None:
         """Refuses a folder that not all workers see: they would train different models."""
-        step = 0 if newest is None else int(newest.name.removeprefix("step_"))
+        step = 0 if newest is None else _step(newest)
         mean = self._workers.mean(
             torch.tensor(float(step), dtype=torch.float64, device=self._workers.device)
         )
@@ -185,6 +188,11 @@ class CheckpointFolder:
     def _found(self) -> list[Path]:
         """Folders of checkpoints, oldest first."""
         return sorted(self.path.glob("step_*")) if self.path.is_dir() else []
+
+
+def _step(path: Path) -> int:
+    """Steps that the checkpoint in a folder has done."""
+    return int(path.name.removeprefix("step_"))
 
 
 def load_checkpoint(path: Path, workers: Workers = ALONE) -> SavedCheckpoint:

@@ -56,8 +56,9 @@ class TrainConfig(Settings):
     """``auto``: a GPU where there is one."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """``auto``: bf16 autocast on GPUs that have it, else float32; weights stay float32."""
-    compile: bool = False
-    """Whether the model goes through ``torch.compile``."""
+    compile: bool | Literal["auto"] = False
+    """Whether the model goes through ``torch.compile``; ``auto``: in a run that is long enough to
+    pay for it and measures a gain (:mod:`lrray.training.compiling`)."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Several workers: whole copies of the model (DDP) or shards of it (FSDP2)."""
 

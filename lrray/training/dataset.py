@@ -19,7 +19,8 @@ import lrray
 from lrray.errors import LrrayError, cannot_write
 from lrray.files import remove_stale, whole_file
 from lrray.gssm import SequenceModel
-from lrray.training.streams import stream_seed
+from lrray.training.config import TrainConfig
+from lrray.training.streams import EpochSource, StreamSource, TokenSource, stream_seed
 
 _FORMAT = "lrray tokens 1"
 _CHUNK_BYTES = 2**16
@@ -104,6 +105,19 @@ def open_dataset(
     _verify(path, tokens, attributes)
     _verify_sampler(path, tokens, gssm, data_seed)
     return tokens[:] if tokens.nbytes <= _MAX_IN_MEMORY_BYTES else tokens
+
+
+def open_source(gssm: SequenceModel, config: TrainConfig, dataset: Path | None) -> TokenSource:
+    """A run's sequences: the endless stream, or epochs over a data file.
+
+    Raises:
+        LrrayError: as :func:`open_dataset`.
+    """
+    if dataset is None or config.num_train_sequences is None:
+        return StreamSource(gssm, config.seq_len, config.data_seed)
+    num_sequences = config.num_train_sequences
+    sequences = open_dataset(dataset, gssm, num_sequences, config.seq_len, config.data_seed)
+    return EpochSource(sequences, num_sequences, config.shuffle_seed)
 
 
 def _write(

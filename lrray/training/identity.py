@@ -28,6 +28,12 @@ def run_identity(gssm: SequenceModel, config: TrainConfig) -> dict[str, Any]:
     return {**settings, **gssm.identity()}
 
 
+def identity_without_length(gssm: SequenceModel, config: TrainConfig) -> dict[str, Any]:
+    """The same for runs of which one may go on from the steps that they share."""
+    settings = config.model_dump(mode="json", exclude=_FREE | _LENGTH)
+    return {**settings, **gssm.identity()}
+
+
 def check_identity(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Refuses checkpoints of another run.
 

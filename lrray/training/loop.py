@@ -19,21 +19,24 @@ from torch import nn
 from lrray.errors import LrrayError
 from lrray.gssm import SequenceModel
 from lrray.training.best import BestStep
-from lrray.training.checkpoint import Checkpoint, CheckpointFolder
+from lrray.training.branch import Branch
+from lrray.training.checkpoint import Checkpoint, CheckpointFolder, SavedCheckpoint
+from lrray.training.checks import check_run
+from lrray.training.compiling import compile_cache, decided
 from lrray.training.config import TrainConfig
-from lrray.training.dataset import open_dataset
+from lrray.training.dataset import open_source
 from lrray.training.distributed import Workers, join_workers
 from lrray.training.errors import TrainingDiverged, require_finite
 from lrray.training.evaluate import Evaluation, evaluate
 from lrray.training.heldout import Heldout, make_heldout, validation_tokens
-from lrray.training.identity import check_identity, run_identity
+from lrray.training.identity import check_identity, identity_without_length, run_identity
 from lrray.training.learner import Learner
 from lrray.training.meter import Meter
 from lrray.training.prefetch import Prefetcher
 from lrray.training.progress import Displays, Report
-from lrray.training.schedule import learning_rate
+from lrray.training.schedule import learning_rate, num_shared_steps
 from lrray.training.stopping import stop_on_sigterm
-from lrray.training.streams import EpochSource, StreamSource, TokenSource
+from lrray.training.streams import TokenSource
 
 _ASK_EVERY = 4
 """Steps between two questions to several workers whether to stop: each makes them wait for their
@@ -73,6 +76,7 @@ def train(
     saved: Callable[[], None] = lambda: None,
     progress: bool = False,
     tensorboard: bool = False,
+    branch: Branch | None = None,
 ) -> TrainResult:
     """Trains a model in place; goes on from the newest sound checkpoint in ``run_dir``.
 
@@ -85,7 +89,7 @@ def train(
         config: how.
         run_dir: where checkpoints and event files go; none: nothing is kept.
         dataset: the HDF5 file of a run with ``num_train_sequences``.
-        cache_dir: where exact bounds are kept for further runs on the graph.
+        cache_dir: where exact bounds and compiled code are kept for further runs.
         report: called in every worker with the same numbers: training losses each ``log_every``
             steps, evaluations each ``eval_every`` steps and at the end.
         should_stop: asked before every step, with several workers before every fourth; a yes from
@@ -93,6 +97,7 @@ def train(
         saved: called in the first worker after every checkpoint, when ``run_dir`` is whole.
         progress: whether to draw a bar on a terminal.
         tensorboard: whether to write event files to ``run_dir``.
+        branch: where a run of fewer steps may have left a checkpoint to begin with.
 
     Returns:
         How the run ended; a stopped one has written a checkpoint and goes on when called again.
@@ -103,15 +108,16 @@ def train(
         TrainingDiverged: a loss, the gradient or the weights are not finite any more.
     """
     workers = join_workers(config.device)
-    _check(config, workers, run_dir, dataset, tensorboard)
-    with stop_on_sigterm() as terminated:
-        source = _open_source(gssm, config, dataset)
+    check_run(config, workers, run_dir, dataset, tensorboard)
+    with stop_on_sigterm() as terminated, compile_cache(config, cache_dir):
+        config = decided(model, config, gssm.vocab_size, workers, cache_dir)
+        source = open_source(gssm, config, dataset)
         folder = (
             CheckpointFolder(run_dir / "checkpoints", config.keep_last, workers, saved)
             if run_dir is not None
             else None
         )
-        run = _Run(Learner(model, config, workers), gssm, config, workers, folder)
+        run = _Run(Learner(model, config, workers), gssm, config, workers, folder, branch)
         events = run_dir / "tensorboard" if run_dir and tensorboard and workers.is_first else None
         bar = progress and workers.is_first
         with Displays(report, bar, events, run.step, config.num_steps) as run.displays:
@@ -139,10 +145,12 @@ class _Run:
         config: TrainConfig,
         workers: Workers,
         folder: CheckpointFolder | None,
+        branch: Branch | None,
     ) -> None:
         self._learner, self._config = learner, config
-        self._workers, self._folder = workers, folder
+        self._workers, self._folder, self._branch = workers, folder, branch
         self._identity = run_identity(gssm, config)
+        self._shared_identity = identity_without_length(gssm, config)
         self._metrics: dict[str, Any] = {}
         self._evaluation: tuple[int, Evaluation] | None = None
         self._best: BestStep | None = None
@@ -186,6 +194,8 @@ class _Run:
                 self._evaluate()
             if config.checkpoint_every and self.step % config.checkpoint_every == 0:
                 self._save()
+            if self.step == num_shared_steps(config):
+                self._leave_branch()
         return True
 
     def _asked_to_stop(self, stop: Callable[[], bool]) -> bool:
@@ -227,28 +237,33 @@ class _Run:
     def _save(self) -> None:
         """Writes a checkpoint, all workers together."""
         assert self._folder is not None  # settings with checkpoint_every but no folder are refused
+        self._saved = (self.step, self._save_to(self._folder, self._identity))
+
+    def _leave_branch(self) -> None:
+        """Leaves a checkpoint to longer runs, all workers together."""
+        if self._branch is not None and self._branch.leave:
+            every = CheckpointFolder(self._branch.folder, self.step, self._workers)
+            self._save_to(every, self._shared_identity)
+
+    def _save_to(self, folder: CheckpointFolder, identity: dict[str, Any]) -> Path:
         with self._meter.paused():
             pending_nats = self._meter.pending_nats(self.step)
             learner = self._learner
             if not learner.is_finite():  # the last update is in no loss yet
                 raise TrainingDiverged(self.step, math.nan, "weights after the update")
             model, optimizer = learner.tensors(), learner.optimizer_tensors()
-            run, seconds = self._identity, self._seconds()
-            state = {"run": run, "pending_nats": pending_nats, "seconds": seconds}
+            state = {"run": identity, "pending_nats": pending_nats, "seconds": self._seconds()}
             state["best"] = None if self._best is None else self._best.state()
-            path = self._folder.save(Checkpoint(self.step, model, optimizer, state))
-        self._saved = (self.step, path)
+            return folder.save(Checkpoint(self.step, model, optimizer, state))
 
     def _seconds(self) -> float:
         return self._earlier_s + time.perf_counter() - self._began
 
     def _resume(self) -> list[float]:
         """Takes over the newest checkpoint; returns the losses it had not reported yet."""
-        if self._folder is None:
-            return []
-        checkpoint = self._folder.load_newest()
-        if checkpoint is None:
-            return []
+        checkpoint = None if self._folder is None else self._folder.load_newest()
+        if self._folder is None or checkpoint is None:
+            return self._continue_branch()
         check_identity(self._folder.path, checkpoint.state.get("run", {}), self._identity)
         if checkpoint.step > self._config.num_steps:
             raise LrrayError(
@@ -256,44 +271,25 @@ class _Run:
                 f"the newest checkpoint has done {checkpoint.step} steps",
                 got=self._config.num_steps, fix="ask for as many or more, or use another folder",
             )  # fmt: skip
+        self._saved = (checkpoint.step, None)
+        return self._take_over(checkpoint)
+
+    def _continue_branch(self) -> list[float]:
+        """The same with what a shorter run has left."""
+        if self._branch is None:
+            return []
+        every = CheckpointFolder(self._branch.folder, self._config.num_steps, self._workers)
+        checkpoint = every.load_newest(at_most=num_shared_steps(self._config))
+        if checkpoint is None:
+            return []
+        check_identity(every.path, checkpoint.state.get("run", {}), self._shared_identity)
+        pending_nats = self._take_over(checkpoint)
+        self._branch.continued(self.step)
+        return pending_nats
+
+    def _take_over(self, checkpoint: SavedCheckpoint) -> list[float]:
         self._learner.load(checkpoint.model, checkpoint.optimizer)
         self.step = checkpoint.step
         self._earlier_s = float(checkpoint.state.get("seconds", 0.0))
-        self._saved = (checkpoint.step, None)
         self._best = BestStep.restored(checkpoint.state.get("best"))
         return list(checkpoint.state["pending_nats"])
-
-
-def _check(
-    config: TrainConfig,
-    workers: Workers,
-    run_dir: Path | None,
-    dataset: Path | None,
-    tensorboard: bool,
-) -> None:
-    for name in ("batch_size", "eval_sequences"):
-        size = getattr(config, name)
-        if size % workers.world_size:
-            raise LrrayError(
-                name,
-                f"must be divisible by the number of workers, {workers.world_size}",
-                got=size,
-                fix="change one of the two",
-            )
-    if run_dir is None and (config.checkpoint_every or tensorboard):
-        raise LrrayError("run_dir", "checkpoints and event files need a folder", fix="give one")
-    if (config.num_train_sequences is None) != (dataset is None):
-        raise LrrayError(
-            "num_train_sequences",
-            "a data file and a number of training sequences go together",
-            got=config.num_train_sequences,
-            fix="give both, or neither for infinite data",
-        )
-
-
-def _open_source(gssm: SequenceModel, config: TrainConfig, dataset: Path | None) -> TokenSource:
-    if dataset is None or config.num_train_sequences is None:
-        return StreamSource(gssm, config.seq_len, config.data_seed)
-    num_sequences = config.num_train_sequences
-    sequences = open_dataset(dataset, gssm, num_sequences, config.seq_len, config.data_seed)
-    return EpochSource(sequences, num_sequences, config.shuffle_seed)

@@ -20,7 +20,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         return config.learning_rate * (step + 1) / config.warmup_steps
     first = config.warmup_steps
     if config.schedule == "wsd":
-        first = max(first, config.num_steps - math.ceil(config.decay_share * config.num_steps))
+        first = max(first, _stable_until(config))
     share = max(0, step - first) / max(1, config.num_steps - first)
     left = 1.0
     if config.schedule in ("linear", "wsd"):
@@ -28,3 +28,19 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     elif config.schedule == "cosine":
         left = (1 + math.cos(math.pi * share)) / 2
     return config.learning_rate * (config.min_lr_ratio + (1 - config.min_lr_ratio) * left)
+
+
+def num_shared_steps(config: TrainConfig) -> int:
+    """First steps of a run that are those of a longer run with the same settings, too.
+
+    With a constant learning rate all of them; with ``wsd`` those before it falls. A schedule that
+    falls all the way has none: each length is a run of its own.
+    """
+    if config.schedule == "constant":
+        return config.num_steps
+    return _stable_until(config) if config.schedule == "wsd" else 0
+
+
+def _stable_until(config: TrainConfig) -> int:
+    """Steps before ``wsd`` falls."""
+    return config.num_steps - math.ceil(config.decay_share * config.num_steps)

@@ -29,6 +29,7 @@ from lrray.gssm import GraphConfig, SequenceModel
 from lrray.gssm.kernels import context_nodes
 from lrray.gssm.ngrams import MAX_ORDER, check_order
 from lrray.kinds.pairs import Pairs
+from lrray.kinds.train.branches import branch_of, order, remove_shorter
 from lrray.kinds.train.data import needed_data, task
 from lrray.kinds.weights import asked_to_keep, keep_newest
 from lrray.models.config import ModelConfig
@@ -64,6 +65,9 @@ class Study(CellStudy):
     keep_weights: bool | None = None
     """Whether finished cells keep their model's weights; default: those of up to a million
     parameters. No part of a cell's identity."""
+    keep_checkpoints: bool = False
+    """Whether finished cells leave a checkpoint from which cells of more steps go on, also where
+    the grid has no such cell. No part of a cell's identity."""
     compressors: tuple[str, ...] = ()
     """Compressors measured on the held-out set, in bits per token; ``module:function`` for one's
     own."""
@@ -206,16 +210,20 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     model_config = parse(ModelConfig, settings["model"], "model")
     model = build_model(model_config, gssm.vocab_size, config.seq_len, config.model_seed)
     dataset = next((data.found(context) for data in needed_data([settings])), None)
+    is_first = join_workers(config.device).is_first
+    branch = branch_of(settings, config, context, is_first)
     trained = train(
         model, gssm, config, run_dir=context.checkpoint, dataset=dataset,
         cache_dir=context.shared / "bounds",
         report=lambda metrics: context.log(dict(numbers_in(metrics, "/"))),
-        should_stop=context.should_stop, saved=context.commit,
+        should_stop=context.should_stop, saved=context.commit, branch=branch,
     )  # fmt: skip
     if trained.evaluation is None:
         raise Stopped
-    if join_workers(config.device).is_first:
+    if is_first:
         keep_newest(context.checkpoint / "checkpoints", context, asked_to_keep(context))
+        if branch is not None:
+            remove_shorter(branch, config, context)
     size = model_size(model, config.seq_len)
     return {
         **dict(numbers_in(trained.evaluation.metrics(), "/")),
@@ -261,6 +269,7 @@ KIND = Kind(
     shown=("excess_bits", "loss_bits", "bound_bits", "accuracy"),
     live=("step", "train_loss_bits", "excess_bits", "tokens_per_s"),
     stops=True,
+    order=order,
     report="lrray.reports.train.report",
     graph=lambda settings: task(settings)[0],
     load_model=_load_model,

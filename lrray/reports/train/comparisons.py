@@ -106,16 +106,16 @@ def _around_pair(group: Group, tuned: Collection[str]) -> str:
     record = group.records[0]
     settings: Mapping[str, Any] = {k: v for k, v in record.settings.items() if k not in _OF_PAIR}
     for path in tuned:
-        settings = _without(settings, path)
+        settings = without(settings, path)
     return digest([_without_pair(group), settings])
 
 
-def _without(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
+def without(settings: Mapping[str, Any], path: str) -> dict[str, Any]:
     """Settings but for the one at a key path."""
     key, _, rest = path.partition(".")
     inner = settings.get(key)
     if rest and isinstance(inner, Mapping):
-        return {**settings, key: _without(inner, rest)}
+        return {**settings, key: without(inner, rest)}
     return {name: value for name, value in settings.items() if name != key}
 
 

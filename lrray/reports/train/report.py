@@ -21,6 +21,7 @@ from lrray.reports.train.comparisons import (
     pair_names,
     spoken,
 )
+from lrray.reports.train.convergence import convergence_section, in_answer
 from lrray.reports.train.figures import (
     bars_figure,
     excess_curves_figure,
@@ -60,7 +61,8 @@ def answer(run: Run) -> str:
     compared = comparisons(groups, run.tuned)
     if not compared:
         return grid.answer(run)
-    return " ".join([*_levels(groups), _difference(compared), *_distances(groups)])
+    parts = [*_levels(groups), _difference(compared), *_distances(groups)]
+    return " ".join([*parts, *in_answer(run, groups)])
 
 
 def _levels(groups: list[Group]) -> list[str]:
@@ -146,6 +148,7 @@ def sections(run: Run) -> list[Section]:
     parts = [
         Section("Comparison", _caution(compared, groups), (table,), _excess_pictures(groups)),
         *_curves(run, groups),
+        *convergence_section(run, groups),
         *outcome_section(run, groups),
         *_compression(groups),
     ]
