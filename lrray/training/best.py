@@ -1,6 +1,8 @@
-"""The best of a run's steps, chosen on sequences of its own.
+"""The best of a run's steps.
 
-The held-out set must not choose: its smallest loss over steps would be too small.
+With finite data, which can be learnt by heart, a validation set chooses: the held-out set's own
+smallest loss over steps would be too small. With infinite data there is no such turn to find, and
+the held-out loss itself chooses.
 """
 
 from __future__ import annotations
@@ -20,24 +22,25 @@ _OUTCOMES = (
 
 @dataclass(frozen=True)
 class BestStep:
-    """The evaluated step with the smallest loss on the validation set, the first of several."""
+    """The evaluated step with the smallest loss on what chooses, the first of several."""
 
     step: int
     """Optimizer steps done."""
-    validation_loss_bits: float
+    chosen_by_bits: float
+    """That loss."""
     outcomes: Mapping[str, float]
     """On the held-out set."""
 
     @classmethod
     def better(
-        cls, known: BestStep | None, step: int, validation_loss_bits: float, found: Evaluation
+        cls, known: BestStep | None, step: int, chosen_by_bits: float, found: Evaluation
     ) -> BestStep:
         """The one so far or that of an evaluation just made."""
-        if known is not None and known.validation_loss_bits <= validation_loss_bits:
+        if known is not None and known.chosen_by_bits <= chosen_by_bits:
             return known
         metrics = found.metrics()
         outcomes = {name: metrics[name] for name in _OUTCOMES if name in metrics}
-        return cls(step, validation_loss_bits, outcomes)
+        return cls(step, chosen_by_bits, outcomes)
 
     @classmethod
     def restored(cls, state: Any) -> BestStep | None:

@@ -123,7 +123,7 @@ def train(
         with Displays(report, bar, events, run.step, config.num_steps) as run.displays:
             num_sequences = config.eval_sequences
             run.heldout = make_heldout(gssm, num_sequences, config.seq_len, cache_dir, workers)
-            if config.eval_every is not None:
+            if config.eval_every and config.num_train_sequences:
                 run.validation = Heldout(
                     validation_tokens(gssm, num_sequences, config.seq_len), bound_nats=None
                 )
@@ -136,7 +136,7 @@ class _Run:
     displays: Displays
     heldout: Heldout
     validation: Heldout | None = None
-    """Chooses the best step; none where only the end is evaluated."""
+    """Chooses the best step of finite data; none where only the end is evaluated."""
 
     def __init__(
         self,
@@ -213,10 +213,12 @@ class _Run:
             require_finite(self.step, evaluation.loss_bits, "held-out loss")
             self._evaluation = (self.step, evaluation)
             metrics = evaluation.metrics()
+            loss_bits = evaluation.loss_bits
             if self.validation is not None:
                 loss_bits = self._evaluated(self.validation).loss_bits
-                self._best = BestStep.better(self._best, self.step, loss_bits, evaluation)
                 metrics["validation_loss_bits"] = loss_bits
+            if self._config.eval_every:
+                self._best = BestStep.better(self._best, self.step, loss_bits, evaluation)
             self._report(metrics)
 
     def _evaluated(self, sequences: Heldout) -> Evaluation:

@@ -194,6 +194,18 @@ def test_the_best_step_is_chosen_on_sequences_that_are_neither_trained_on_nor_he
     assert again.best == found.best
 
 
+def test_the_held_out_loss_chooses_among_steps_on_infinite_data(gssm, make_model, make_config):
+    """With so large a learning rate the loss comes back up."""
+    reports = []
+    config = make_config(steps=60, eval_every=5, learning_rate=0.5)
+    found = train(make_model(), gssm, config, report=reports.append)
+    evaluated = {r["step"]: r["loss_bits"] for r in reports if "loss_bits" in r}
+    assert len(evaluated) == 12
+    assert found.best.step == min(evaluated, key=evaluated.get) < 60
+    assert found.best.metrics()["best_loss_bits"] == min(evaluated.values())
+    assert not any("validation_loss_bits" in report for report in reports)
+
+
 def test_a_run_that_is_evaluated_at_its_end_alone_has_no_best_step(gssm, make_model, make_config):
     found = train(make_model(), gssm, make_config(steps=2))
     assert found.best is None

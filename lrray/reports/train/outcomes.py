@@ -47,8 +47,8 @@ def outcome_section(run: Run, groups: list[Group]) -> list[Section]:
     ]
     caption = (
         "Shares of the information captured, loss in the last tenth of positions, KL divergence "
-        "from the exact predictions and excess in bits/token at the last step, and the evaluated "
-        "step that is best on validation sequences; means over seeds"
+        "from the exact predictions and excess in bits/token at the last step, and the best "
+        "evaluated step; means over seeds"
     )
     pictures = (*_share_pictures(groups), *_share_curves(run, groups), *_position_picture(groups))
     text = " ".join([*_without_kl(groups), *_overtrained(groups)])
