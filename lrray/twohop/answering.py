@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -16,8 +17,8 @@ from torch import nn
 from transformers import GenerationConfig
 
 from lrray.training.distributed import Workers
-from lrray.twohop.chat import ChatFormat, Example, prompt_batch, training_batch
-from lrray.twohop.learner import token_losses
+from lrray.twohop.chat import ChatFormat, Example, prompt_batch
+from lrray.twohop.losses import AnswerLosses, TokenLosses
 
 Row = TypeVar("Row")
 Value = TypeVar("Value")
@@ -43,16 +44,20 @@ class Answering:
 
     def losses(self, examples: Sequence[Example]) -> list[float]:
         """Mean loss of every example's answer in nats per token, end of turn included."""
-        return self._spread(examples, lambda row: len(row.prompt) + len(row.answer), self._losses)
+        return [sum(losses) / len(losses) for losses in self.token_losses(examples)]
+
+    def token_losses(self, examples: Sequence[Example]) -> list[TokenLosses]:
+        """Losses of every example's answer, token by token."""
+        with self._asking():
+            return self._score(examples)
 
     def texts(self, prompts: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[str]:
         """What the model answers to every prompt, decoding greedily."""
         return self._spread(prompts, len, lambda rows: self._texts(rows, max_new_tokens))
 
-    def _losses(self, rows: Sequence[Example]) -> list[float]:
-        batch = training_batch(rows, self.chat.pad, self.workers.device)
-        sums = token_losses(self.model, batch).sum(dim=1).tolist()
-        return [total / len(row.answer) for total, row in zip(sums, rows, strict=True)]
+    @cached_property
+    def _score(self) -> AnswerLosses:
+        return AnswerLosses(self.model, self.chat.pad, self.workers, self.batch_size)
 
     def _texts(self, rows: Sequence[tuple[int, ...]], max_new_tokens: int) -> list[str]:
         tokens, mask = prompt_batch(rows, self.chat.pad, self.workers.device)

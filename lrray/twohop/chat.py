@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -30,6 +31,20 @@ class Example:
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
+
+
+_Turns = tuple[tuple[str, str], ...]
+"""Role and content of each message."""
+
+_MOST_KEPT = 2**16
+
+
+def _turns(messages: Sequence[Message]) -> _Turns:
+    return tuple((message["role"], message["content"]) for message in messages)
+
+
+def _messages(turns: _Turns) -> list[Message]:
+    return [{"role": role, "content": content} for role, content in turns]
 
 
 _DATE_CALL = re.compile(r"""\bstrftime_now\(\s*(?:format\s*=\s*)?(["'])(.*?)\1\s*\)""")
@@ -71,13 +86,23 @@ class ChatFormat:
         self.end_of_turn = self._find_end_of_turn()
         pad = tokenizer.pad_token_id
         self.pad: int = self.end_of_turn if pad is None else int(pad)
+        # A template is a slow program, and the same chats are wanted again and again.
+        self._prompt = lru_cache(_MOST_KEPT)(self._make_prompt)
+        self._example = lru_cache(_MOST_KEPT)(self._make_example)
 
     def prompt(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Tokens of everything before the last message, which a model is then to write."""
-        return self._tokens(self._render(messages[:-1], ask=True))
+        return self._prompt(_turns(messages[:-1]))
 
     def example(self, messages: Sequence[Message]) -> Example:
         """The chat for training: as it is asked when generating, then answer and end of turn."""
+        return self._example(_turns(messages))
+
+    def _make_prompt(self, turns: _Turns) -> tuple[int, ...]:
+        return self._tokens(self._render(_messages(turns), ask=True))
+
+    def _make_example(self, turns: _Turns) -> Example:
+        messages = _messages(turns)
         lead, _ = self._around_answer(messages)
         answer = self._tokens(lead + messages[-1]["content"])
         return Example(self.prompt(messages), (*answer, self.end_of_turn))

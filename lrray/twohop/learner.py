@@ -19,17 +19,18 @@ from lrray.training.errors import TrainingDiverged
 from lrray.training.learner import Learner
 from lrray.training.schedule import learning_rate
 from lrray.twohop.chat import IGNORED, Batch, Example, training_batch
+from lrray.twohop.logits import logits_at
 
 
 def token_losses(model: nn.Module, batch: Batch) -> Tensor:
     """Loss in nats of every answer token, 0 elsewhere: ``[B, T - 1]``."""
-    outputs = model(input_ids=batch.tokens, attention_mask=batch.mask, use_cache=False)
-    logits: Tensor = outputs.logits[:, :-1].float()
     labels = batch.labels[:, 1:]
-    losses = cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none"
+    answers = (labels != IGNORED).nonzero(as_tuple=True)
+    logits, _ = logits_at(
+        model, answers, input_ids=batch.tokens, attention_mask=batch.mask, use_cache=False
     )
-    return losses.view(labels.shape)
+    losses = cross_entropy(logits, labels[answers], reduction="none")
+    return losses.new_zeros(labels.shape).index_put(answers, losses)
 
 
 class AnswerLearner(Learner):
@@ -84,6 +85,7 @@ class AnswerLearner(Learner):
         without_loss = Example(rows[0].prompt, ())
         own = [*rows[rank::size]]
         own += [without_loss] * (-(-len(rows) // size) - len(own))
+        own.sort(key=lambda row: len(row.prompt) + len(row.answer))  # less padding in each part
         width = self._config.micro_batch_size or len(own)
         return [own[start : start + width] for start in range(0, len(own), width)]
 

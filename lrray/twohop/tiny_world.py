@@ -190,6 +190,7 @@ class TinyWorld:
         train = TrainConfig(
             steps=config.steps,
             batch_size=config.batch_size,
+            micro_batch_size=-(-config.batch_size // 2),  # worked answers apart from short rows
             learning_rate=config.learning_rate,
             schedule="cosine",
             precision="float32",
