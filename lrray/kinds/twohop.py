@@ -146,7 +146,7 @@ def _experiment(settings: Mapping[str, Any]) -> tuple[Facts, ExperimentConfig]:
 KIND = Kind(
     Study=Study,
     run_cell=run_cell,
-    results_version=1,
+    results_version=2,
     shown=("acc_a", "gap_2hop", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop"),
     live=("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop"),  # a step is an epoch
     stops=True,  # after the epoch that they are in

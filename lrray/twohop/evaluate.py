@@ -17,8 +17,15 @@ Names of the metrics, for an attribute e3:
 ``eval/2hop_{e3}_nocot_loss``, ``…_cot_loss``, ``…_nocot_shuffled_loss``
     mean over rows of the answer's loss in nats per token
 ``gap_2hop_{e3}``
-    shuffled minus true no-CoT loss of the same questions: the mean over all shuffled rows but those
-    that kept a right answer
+    shuffled minus true no-CoT loss of the same questions, over all permutations of the answers: see
+    :mod:`lrray.twohop.matrix`
+``gap_first_{e3}``, ``gap_later_{e3}``, ``gap_end_{e3}``
+    what the answer's first token, its further ones and its end of turn add to the gap
+``instead_e2_{e3}``, ``instead_other_e2_{e3}``
+    answers at once that are not right and name e2, or the e2 of another person
+``acc_context_{e3}``, ``acc_worked_{e3}``
+    the positive controls, at the end: both hops stand before the question, and reasoning after
+    worked examples of other people
 
 ``acc_2hop_nocot``, ``gap_2hop``, … are means over attributes, each weighing the same.
 """
@@ -34,10 +41,13 @@ import numpy as np
 
 from lrray.twohop.answering import Answering
 from lrray.twohop.config import EvaluateConfig
-from lrray.twohop.grading import Expected, grade
+from lrray.twohop.controls import NO_CONTROLS, Controls
+from lrray.twohop.grading import Expected, grade, names_any
+from lrray.twohop.loss_metrics import GAPS, loss_metrics
+from lrray.twohop.matrix import LossMatrix
 from lrray.twohop.rows import FIRST_HOP
 from lrray.twohop.rows import Row as TestRow
-from lrray.twohop.splits import AttributeSplits, Splits
+from lrray.twohop.splits import Splits
 
 Sample = dict[str, Any]
 """One generated text with its question, its expected answer and its grades."""
@@ -51,7 +61,9 @@ class Evaluation:
     samples: list[Sample]
     """Every generated text; empty where nothing was generated."""
     gaps: dict[str, list[float]]
-    """Each attribute's gap person by person, in the order of the rows; see :func:`person_gaps`."""
+    """Each attribute's gap person by person, in the order of the rows; the mean is the gap."""
+    matrices: dict[str, LossMatrix]
+    """Each attribute's losses of all answers at all questions."""
 
 
 def evaluate(
@@ -61,6 +73,7 @@ def evaluate(
     *,
     generate: bool = True,
     second_hop: bool = False,
+    controls: Controls = NO_CONTROLS,
 ) -> Evaluation:
     """Measures everything above.
 
@@ -70,88 +83,54 @@ def evaluate(
         config: batch sizes and lengths.
         generate: whether to generate texts and grade them too.
         second_hop: whether to ask for the second hop alone as well.
+        controls: positive controls to ask too.
     """
-    metrics, gaps = _losses(asked, splits)
-    samples = _samples(asked, splits, config, second_hop) if generate else []
-    metrics |= accuracies(samples)
-    return Evaluation(metrics | means(metrics, list(splits.attributes)), samples, gaps)
-
-
-def _losses(asked: Answering, splits: Splits) -> tuple[dict[str, float], dict[str, list[float]]]:
-    kinds = ("nocot", "cot", "nocot_shuffled")
-    rows = [
-        (name, kind, row)
-        for name, attribute in splits.attributes.items()
-        for kind in kinds
-        for row in getattr(attribute, kind)
-    ]
-    examples = [asked.chat.example(row["messages"]) for _, _, row in rows]
-    by_split: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for (name, kind, _), loss in zip(rows, asked.losses(examples), strict=True):
-        by_split[name, kind].append(loss)
-    metrics = {
-        f"eval/2hop_{name}_{kind}_loss": float(np.mean(losses))
-        for (name, kind), losses in by_split.items()
-    }
-    gaps = {
-        name: person_gaps(attribute, by_split[name, "nocot"], by_split[name, "nocot_shuffled"])
-        for name, attribute in splits.attributes.items()
-    }
-    for name, values in gaps.items():
-        metrics[f"gap_2hop_{name}"] = float(np.mean(values)) if values else 0.0
-    return metrics, gaps
-
-
-def person_gaps(
-    attribute: AttributeSplits, true: Sequence[float], shuffled: Sequence[float]
-) -> list[float]:
-    """How much worse each person's wrong answers do than the right one; the mean is the gap.
-
-    The gap is the mean over all shuffled rows that are no fixed points. Where some are, people have
-    different numbers of such rows, and a mean of means over people would favour rare answers: a
-    model that knew nothing but how often each answer comes would show a gap. So a person has the
-    sum over their rows, divided by the average number of rows of a person.
-
-    Args:
-        attribute: whose rows the losses are of.
-        true: losses of ``attribute.nocot``.
-        shuffled: losses of ``attribute.nocot_shuffled``.
-    """
-    n = len(true)
-    wrong: list[list[float]] = [[] for _ in range(n)]
-    for i, (row, loss) in enumerate(zip(attribute.nocot_shuffled, shuffled, strict=True)):
-        if not row["fixed_point"]:
-            wrong[i % n].append(loss - true[i % n])
-    counted = [differences for differences in wrong if differences]
-    rows_each = sum(map(len, counted)) / max(1, len(counted))
-    return [sum(differences) / rows_each for differences in counted]
+    found = loss_metrics(asked, splits)
+    samples = _samples(asked, splits, config, second_hop, controls) if generate else []
+    metrics = found.metrics | accuracies(samples)
+    averaged = means(metrics, list(splits.attributes))
+    return Evaluation(metrics | averaged, samples, found.gaps, found.matrices)
 
 
 def _samples(
-    asked: Answering, splits: Splits, config: EvaluateConfig, second_hop: bool
+    asked: Answering,
+    splits: Splits,
+    config: EvaluateConfig,
+    second_hop: bool,
+    controls: Controls,
 ) -> list[Sample]:
     attributes = splits.attributes.values()
     short = [("first_hop", row) for row in splits.first_hop]
     short += [("nocot", row) for split in attributes for row in split.nocot]
     if second_hop:
         short += [("second_hop", row) for split in attributes for row in split.second_hop]
+    short += [("context", row) for row in controls.context]
     long = [("cot", row) for split in attributes for row in split.cot]
+    long += [("worked", row) for row in controls.worked]
+    entities = {row["person"]: row["answers"] for row in splits.first_hop}
     return [
-        *_graded(asked, short, config.max_new_tokens),
-        *_graded(asked, long, config.max_new_tokens_cot),
+        *_graded(asked, short, config.max_new_tokens, entities),
+        *_graded(asked, long, config.max_new_tokens_cot, entities),
     ]
 
 
 def _graded(
-    asked: Answering, rows: Sequence[tuple[str, TestRow]], max_new_tokens: int
+    asked: Answering,
+    rows: Sequence[tuple[str, TestRow]],
+    max_new_tokens: int,
+    entities: Mapping[str, Sequence[str]],
 ) -> list[Sample]:
     prompts = [asked.chat.prompt(row["messages"]) for _, row in rows]
     texts = asked.texts(prompts, max_new_tokens)
-    return [_sample(kind, row, text) for (kind, row), text in zip(rows, texts, strict=True)]
+    return [
+        _sample(kind, row, text, entities) for (kind, row), text in zip(rows, texts, strict=True)
+    ]
 
 
-def _sample(kind: str, row: TestRow, text: str) -> Sample:
+def _sample(kind: str, row: TestRow, text: str, entities: Mapping[str, Sequence[str]]) -> Sample:
     result = grade(text, Expected.from_row(row))
+    others = [name for person, own in entities.items() if person != row["person"] for name in own]
+    instead_e2 = not result.strict and result.entity_named
     return {
         "split": kind,
         "attribute": row["attribute"],
@@ -164,6 +143,8 @@ def _sample(kind: str, row: TestRow, text: str) -> Sample:
         "plain_substring": result.plain_substring,
         "entity_first": result.entity_first,
         "strict_nocot": result.strict_nocot,
+        "instead_e2": instead_e2,
+        "instead_other_e2": not (result.strict or instead_e2) and names_any(text, others),
     }
 
 
@@ -172,6 +153,8 @@ _ACCURACIES = {
         "acc_2hop_{}_nocot": "strict",
         "acc_2hop_{}_nocot_plain": "plain_substring",
         "acc_2hop_{}_nocot_latent": "strict_nocot",
+        "instead_e2_{}": "instead_e2",
+        "instead_other_e2_{}": "instead_other_e2",
     },
     "cot": {
         "acc_2hop_{}_cot": "strict",
@@ -179,6 +162,8 @@ _ACCURACIES = {
         "acc_2hop_{}_cot_first_hop": "entity_first",
     },
     "second_hop": {"acc_second_hop_{}": "strict"},
+    "context": {"acc_context_{}": "strict"},
+    "worked": {"acc_worked_{}": "strict"},
 }
 """Split -> name of a metric -> the grade it averages."""
 
@@ -201,6 +186,6 @@ def means(metrics: Mapping[str, float], attributes: Sequence[str]) -> dict[str, 
     shares = [name for names in _ACCURACIES.values() for name in names]
     return {
         name.replace("_{}", ""): float(np.mean([metrics[name.format(a)] for a in attributes]))
-        for name in (*losses, *shares, "gap_2hop_{}")
+        for name in (*losses, *shares, *GAPS)
         if name.format(attributes[0]) in metrics
     }

@@ -20,6 +20,7 @@ from lrray.twohop.answering import Answering
 from lrray.twohop.chance import guessing
 from lrray.twohop.chat import TEMPLATE_DATE, ChatFormat
 from lrray.twohop.config import TINY_WORLD, ExperimentConfig
+from lrray.twohop.controls import NO_CONTROLS
 from lrray.twohop.evaluate import evaluate
 from lrray.twohop.facts import Facts
 from lrray.twohop.finetune import Finetuning, History, Replay
@@ -61,7 +62,8 @@ def run_experiment(
 
     Returns:
         The last evaluation's numbers; from before training the gap and the second hops; chance
-        levels; and what a report needs: ``gaps`` person by person, ``attributes``.
+        levels; and what a report needs: ``gaps`` person by person, ``losses`` of all answers at all
+        questions, ``attributes``.
 
     Raises:
         LrrayError: anything that the user can mend.
@@ -149,9 +151,9 @@ class _Run:
     def _chats(self) -> list[list[Message]]:
         """All chats that the model is to learn or to be asked."""
         splits = self.task.splits
-        rows = [*splits.first_hop]
+        rows = [*splits.first_hop, *self.task.controls.context, *self.task.controls.worked]
         for one in splits.attributes.values():
-            rows += [*one.nocot, *one.cot, *one.nocot_shuffled, *one.second_hop]
+            rows += [*one.nocot, *one.cot, *one.second_hop]
         return [*map(list, self.task.training), *(row["messages"] for row in rows)]
 
     def _evaluate(
@@ -162,12 +164,18 @@ class _Run:
         if not at_an_end and epoch % config.every:
             return None
         generate = at_an_end or epoch % config.generate_every == 0
-        found = evaluate(asked, self.task.splits, config, generate=generate, second_hop=at_an_end)
+        found = evaluate(
+            asked, self.task.splits, config, generate=generate, second_hop=at_an_end,
+            controls=self.task.controls if epoch == epochs else NO_CONTROLS,
+        )  # fmt: skip
         metrics = dict(found.metrics) if epoch == 0 else {**found.metrics, "train_loss": loss}
         log({"step": epoch, **metrics})
         if generate and self.workers.is_first:
             SampleTable(self.folder / "samples.jsonl").add(epoch, found.samples)
-        return {"metrics": metrics, "gaps": found.gaps}
+        kept: dict[str, Any] = {"metrics": metrics, "gaps": found.gaps}
+        if at_an_end:
+            kept["losses"] = {name: own.to_plain() for name, own in found.matrices.items()}
+        return kept
 
 
 def _final(history: History) -> dict[str, Any]:
@@ -177,8 +185,13 @@ def _final(history: History) -> dict[str, Any]:
         for name, value in before.items()
         if name.startswith("acc_second_hop")
     }
-    untrained = {"gap_2hop_before": before["gap_2hop"]}
-    return {**after, **known, **untrained, "gaps": history[-1]["gaps"]}
+    untrained = {
+        name.replace("gap_2hop", "gap_2hop_before"): value
+        for name, value in before.items()
+        if name.startswith("gap_2hop")
+    }
+    kept = {name: history[-1][name] for name in ("gaps", "losses")}
+    return {**after, **known, **untrained, **kept}
 
 
 def _chances(splits: Splits) -> dict[str, float]:

@@ -97,6 +97,11 @@ def is_right(text: str, expected: Expected) -> bool:
     return bool(_credited_starts(_words(text, expected), expected))
 
 
+def names_any(text: str, names: Iterable[str]) -> bool:
+    """Whether one of ``names`` stands in the text as whole words."""
+    return bool(_spans(names, tokens(text)))
+
+
 def _words(text: str, expected: Expected) -> tuple[str, ...]:
     text = without_enumeration(text)
     return tokens(_SENTENCE_WORD.sub(r"\1", text) if expected.case_sensitive else text)

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-def logits_at(model: nn.Module, chosen: tuple[Tensor, Tensor], **inputs: Any) -> tuple[Tensor, Any]:
+def logits_at(model: nn.Module, chosen: tuple[Tensor, ...], **inputs: Any) -> tuple[Tensor, Any]:
     """Runs a causal model and its head at chosen positions alone.
 
     The hidden states are picked right before the head, whatever the model does to logits after it

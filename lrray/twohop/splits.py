@@ -32,7 +32,8 @@ class DataConfig(Settings):
     people: Annotated[int, Field(ge=2)] = 20
     """Number of people, each tied to an entity of their own."""
     shuffles: Annotated[int, Field(ge=1)] = 5
-    """Number of independent shuffles of each attribute's answers."""
+    """Number of independent shuffles of each attribute's answers, in the files that a build writes;
+    the gap of a study is over all permutations."""
     include_uncertain: StrictBool = False
     """Whether to treat facts marked uncertain like the others."""
     prompts: Prompts = Prompts()

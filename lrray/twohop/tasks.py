@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from lrray.twohop.config import TaskName
+from lrray.twohop.controls import NO_CONTROLS, Controls, with_worked_examples
 from lrray.twohop.facts import Entity, Facts
 from lrray.twohop.rows import Message, Row, chat, with_answer_of
 from lrray.twohop.splits import AttributeSplits, BuildConfig, Splits, make_splits
@@ -30,6 +31,8 @@ class Task:
     """Of the real facts, which the tiny world is taught beforehand."""
     names: tuple[str, ...] = ()
     """Invented names, each one token of the tiny world."""
+    controls: Controls = NO_CONTROLS
+    """Questions that show whether the model can join two hops at all."""
 
 
 def make_task(name: TaskName, facts: Facts, build: BuildConfig) -> Task:
@@ -44,18 +47,35 @@ def make_task(name: TaskName, facts: Facts, build: BuildConfig) -> Task:
     """
     real = make_splits(facts, build)
     if name == "semi_synthetic":
-        return Task(real, [row["messages"] for row in real.first_hop], real)
+        training = [row["messages"] for row in real.first_hop]
+        return Task(real, training, real, controls=_controls(facts, real, build))
     made = invented(facts, build.seed)
     splits = make_splits(made, build)
     names = tuple(entity.name for entity in made.entities)
     if name == "in_context":
         return Task(_with_context(made, splits, build), [], real, names)
+    controls = _controls(made, splits, build)
     first = [row["messages"] for row in splits.first_hop]
     second = [row for split in splits.attributes.values() for row in split.second_hop]
     if name != "fully_synthetic":
         count = NUM_DISTRACTORS if name == "same_document_distractors" else 0
-        return Task(splits, first + _documents(splits, second, build, count), real, names)
-    return Task(splits, first + [row["messages"] for row in second], real, names)
+        documents = _documents(splits, second, build, count)
+        return Task(splits, first + documents, real, names, controls)
+    return Task(splits, first + [row["messages"] for row in second], real, names, controls)
+
+
+def _controls(facts: Facts, splits: Splits, build: BuildConfig) -> Controls:
+    told = _with_context(facts, splits, build).attributes.values()
+    return Controls(
+        context=tuple(row for split in told for row in split.nocot),
+        worked=with_worked_examples(facts, _owners(facts, splits), splits, build),
+    )
+
+
+def _owners(facts: Facts, splits: Splits) -> dict[str, Entity]:
+    """Entity of each person."""
+    entities = {entity.name: entity for entity in facts.entities}
+    return {row["person"]: entities[row["answer"]] for row in splits.first_hop}
 
 
 def invented(facts: Facts, seed: int) -> Facts:
@@ -102,8 +122,7 @@ def _with_context(facts: Facts, splits: Splits, build: BuildConfig) -> Splits:
     answers are permuted among the people, and a wrong answer stands in the context as the right one
     does: what copies any answer from there has no gap.
     """
-    entities = {entity.name: entity for entity in facts.entities}
-    owners = {row["person"]: entities[row["answer"]] for row in splits.first_hop}
+    owners = _owners(facts, splits)
 
     def given(rows: Sequence[Row]) -> list[Row]:
         shown = _shown(rows, build)

@@ -25,6 +25,7 @@ from lrray.training.saved import SavedTensors
 from lrray.training.weights import load_tensors, model_tensors
 from lrray.twohop.chat import ChatFormat, Example
 from lrray.twohop.config import TINY_WORLD, TinyWorldConfig
+from lrray.twohop.controls import worked_answer
 from lrray.twohop.facts import Entity, Facts
 from lrray.twohop.learner import AnswerLearner
 from lrray.twohop.people import people
@@ -103,16 +104,6 @@ def _curriculum(
         for entity in [rng.choice([e for n, e in certain if n == name])]
     ]
     return {"first_hop": first, "second_hop": second, "cot": worked, "noise": noise}
-
-
-def worked_answer(facts: Facts, entity: Entity, attribute: str) -> str:
-    """``It is U. U is in the country of C.``: the person's name must not come up again.
-
-    Reading a name once more, the small model falls back on copying it.
-    """
-    about = facts.attributes[attribute]
-    fact = about.statement.format(entity=entity.name, value=entity.facts[attribute].text)
-    return f"It is {entity.name}. {fact}"
 
 
 class TinyWorld:

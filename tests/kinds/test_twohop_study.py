@@ -175,7 +175,8 @@ def test_generated_texts_come_home_from_a_storage(tmp_path):
     assert not list(there.path.rglob("*.jsonl"))
     Sync(here).fetch()
     rows = SampleTable(here.path / "samples" / f"{cell.id}.jsonl").read()
-    assert {row["split"] for row in rows} == {"first_hop", "nocot", "cot", "second_hop"}
+    kinds = {"first_hop", "nocot", "cot", "second_hop"}
+    assert {row["split"] for row in rows} == {*kinds, "context", "worked"}
 
 
 def test_keys_of_trl_and_accelerate_map(caplog):

@@ -1,19 +1,23 @@
 """Metrics of an evaluation, from a tiny world that has learnt nothing and from one that has."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from lrray.training.distributed import Workers
 from lrray.twohop.answering import Answering
 from lrray.twohop.config import EvaluateConfig, ExperimentConfig
-from lrray.twohop.evaluate import accuracies, evaluate, means, person_gaps
+from lrray.twohop.controls import worked_answer
+from lrray.twohop.evaluate import accuracies, evaluate, means
 from lrray.twohop.experiment import run_experiment
 from lrray.twohop.facts import shipped_facts
+from lrray.twohop.matrix import LossMatrix
 from lrray.twohop.samples import SampleTable
 from lrray.twohop.splits import BuildConfig, make_splits
-from lrray.twohop.tiny_world import TinyWorld, worked_answer
+from lrray.twohop.tiny_world import TinyWorld
 from tests.twohop.run_experiments import small
 
 torch.set_num_threads(1)
@@ -49,24 +53,41 @@ def test_the_gap_is_the_shuffled_loss_minus_the_true_one(make_world):
 SKEWED = ["Norway"] * 3 + ["Sweden"]
 
 
-def test_shuffled_rows_that_stay_right_are_left_out_of_the_gap(make_world, make_facts):
+def test_rows_that_a_permutation_leaves_right_are_taken_out_of_the_gap(make_world, make_facts):
     world, splits = make_world(make_facts(*enumerate_boats(SKEWED)), people=4)
     asked, found = measure(world, splits)
-    split = splits.attributes["flag"]
-    true, shuffled = (
-        asked.losses([asked.chat.example(row["messages"]) for row in rows])
-        for rows in (split.nocot, split.nocot_shuffled)
-    )
-    pairs = [
-        shuffled[i] - true[i % 4]
-        for i, row in enumerate(split.nocot_shuffled)
-        if not row["fixed_point"]
+    rows = splits.attributes["flag"].nocot
+    losses = [
+        asked.losses([asked.chat.example([*row["messages"][:-1], other["messages"][-1]])])[0]
+        for row in rows
+        for other in rows
     ]
-    assert len(pairs) == 4  # of 8
-    assert found.metrics["gap_2hop_flag"] == pytest.approx(sum(pairs) / 4, abs=1e-6)
-    assert sum(found.gaps["flag"]) / len(found.gaps["flag"]) == pytest.approx(
-        sum(pairs) / 4, abs=1e-6
-    )
+    true = sum(losses[5 * i] for i in range(4)) / 4
+    # Of 16 pairs 10 are right: nine of Norway and one of Sweden.
+    gap = (sum(losses) / 16 - true) / (1 - 10 / 16)
+    assert found.metrics["gap_2hop_flag"] == pytest.approx(gap, abs=1e-6)
+    assert sum(found.gaps["flag"]) / 4 == pytest.approx(gap, abs=1e-6)
+
+
+def test_the_parts_of_an_answer_add_up_to_the_gap(make_world):
+    _, found = measure(*make_world(shipped_facts("parks")))
+    for name in ("_state", "_code", "_established", ""):
+        parts = [found.metrics[f"gap_{part}{name}"] for part in ("first", "later", "end")]
+        assert sum(parts) == pytest.approx(found.metrics[f"gap_2hop{name}"], abs=1e-6)
+
+
+def test_the_matrix_holds_the_loss_of_every_answer_at_every_question(make_world):
+    asked, found = measure(*make_world(shipped_facts("parks")))
+    plain = json.loads(json.dumps(found.matrices["state"].to_plain()))
+    matrix = LossMatrix.from_plain(plain)
+    assert matrix.nats.shape == (6, len(set(matrix.answers)))
+    _, splits = make_world(shipped_facts("parks"))
+    for i, row in enumerate(splits.attributes["state"].nocot):
+        assert matrix.answers[matrix.own[i]] == row["answer"]
+        for j, answer in enumerate(matrix.answers):
+            chat = [*row["messages"][:-1], {"role": "assistant", "content": answer}]
+            loss = asked.losses([asked.chat.example(chat)])[0]
+            assert matrix.nats[i, j] == pytest.approx(loss, abs=1e-5)
 
 
 def enumerate_boats(flags):
@@ -79,11 +100,15 @@ def test_a_model_that_knows_how_often_answers_come_and_nothing_else_has_no_gap(
 ):
     flags = ["Norway"] * num_alike + [f"Land {i // 2}" for i in range(20 - num_alike)]
     split = make_splits(make_facts(*enumerate_boats(flags)), BuildConfig()).attributes["flag"]
-    true, shuffled = (
-        [-math.log(flags.count(row["answer"]) / 20) for row in rows]
-        for rows in (split.nocot, split.nocot_shuffled)
-    )
-    assert sum(person_gaps(split, true, shuffled)) == pytest.approx(0, abs=1e-9)
+    given = [row["answer"] for row in split.nocot]
+    answers = sorted(set(given))
+    own = np.array([answers.index(answer) for answer in given])
+    matrix = LossMatrix(
+        people=tuple(row["person"] for row in split.nocot), answers=tuple(answers), own=own,
+        right=own[:, None] == np.arange(len(answers)), in_name=np.zeros(20, bool),
+        nats=np.tile([-math.log(given.count(answer) / 20) for answer in answers], (20, 1)),
+    )  # fmt: skip
+    assert matrix.person_gaps().tolist() == pytest.approx([0] * 20, abs=1e-9)
 
 
 def test_names_of_metrics_are_those_of_earlier_work(make_world):
@@ -102,7 +127,7 @@ def test_names_of_metrics_are_those_of_earlier_work(make_world):
 def test_numbers_without_an_attribute_are_means_over_attributes(make_world):
     _, found = measure(*make_world(shipped_facts("parks")), second_hop=True)
     names = [name for name in found.metrics if "_state" in name]
-    assert len(names) == 11
+    assert len(names) == 16
     for name in names:
         each = [found.metrics[name.replace("state", a)] for a in ("state", "code", "established")]
         assert found.metrics[name.replace("_state", "")] == pytest.approx(sum(each) / 3)

@@ -135,7 +135,8 @@ def test_nothing_but_samples_is_left_at_the_end(tmp_path):
     assert [path.name for path in tmp_path.glob("seed_1/*")] == ["samples.jsonl"]
     rows = SampleTable(tmp_path / "seed_1" / "samples.jsonl").read()
     assert {row["epoch"] for row in rows} == {0, 1, 2, 3}
-    assert {row["split"] for row in rows} == {"first_hop", "nocot", "cot", "second_hop"}
+    kinds = {"first_hop", "nocot", "cot", "second_hop"}
+    assert {row["split"] for row in rows} == {*kinds, "context", "worked"}
 
 
 def test_an_exploding_learning_rate_is_told(tmp_path):

@@ -111,8 +111,8 @@ def test_prompts_are_read_once_and_the_head_sees_answers_alone() -> None:
     model.get_input_embeddings().register_forward_hook(
         lambda _, inputs, __: seen.update(body=seen["body"] + inputs[0].numel())
     )
-    model.get_output_embeddings().register_forward_pre_hook(
-        lambda _, inputs: seen.update(head=seen["head"] + inputs[0].shape[:-1].numel())
+    model.get_output_embeddings().register_forward_hook(
+        lambda _, __, logits: seen.update(head=seen["head"] + logits.shape[:-1].numel())
     )
     score = AnswerLosses(model, 0, ALONE, 64)
     with torch.no_grad():

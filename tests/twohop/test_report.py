@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 
+import numpy as np
 import pytest
 
 from lrray.reports.report import write_report
@@ -12,23 +14,34 @@ from lrray.reports.twohop.report import answer, sections
 from lrray.results.folder import RunFolder
 from lrray.results.run import Run
 from lrray.studies.cell import Cell
+from lrray.twohop.matrix import LossMatrix
 
 
-def result(gaps, acc_a=1.0, known=(0.9, 0.9), fixed_points=0, chance=0.1):
+def result(
+    gaps,
+    acc_a=1.0,
+    known=(0.9, 0.9),
+    fixed_points=0,
+    chance=0.1,
+    nocot=0.2,
+    worked=0.7,
+    losses=None,
+):
     gap = sum(gaps) / len(gaps)
     per_attribute = {
-        "gap_2hop{}": gap, "acc_2hop{}_nocot": 0.2, "acc_2hop{}_cot": 0.8,
+        "gap_2hop{}": gap, "acc_2hop{}_nocot": nocot, "acc_2hop{}_cot": 0.8,
         "acc_2hop{}_nocot_latent": 0.2, "acc_2hop{}_nocot_plain": 0.3,
         "acc_2hop{}_cot_first_hop": 0.9, "acc_2hop{}_cot_plain": 0.8,
         "chance_2hop{}": chance, "commonest_2hop{}": 0.15,
         "acc_second_hop_before{}": known[0], "acc_second_hop{}": known[1],
+        "gap_2hop_before{}": 0.01, "acc_context{}": 0.6, "acc_worked{}": worked,
+        "instead_e2{}": 0.1, "instead_other_e2{}": 0.0,
+        "gap_first{}": gap / 2, "gap_later{}": gap / 4, "gap_end{}": gap / 4,
     }  # fmt: skip
     numbers = {k.format(a): v for k, v in per_attribute.items() for a in ("", "_state")}
     attributes = {"state": {"category": "region", "people": 4, "fixed_points": fixed_points}}
-    return {
-        "acc_a": acc_a, "gap_2hop_before": 0.0, **numbers, "gaps": {"state": gaps},
-        "attributes": attributes,
-    }  # fmt: skip
+    found = {"acc_a": acc_a, **numbers, "gaps": {"state": gaps}, "attributes": attributes}
+    return found if losses is None else {**found, "losses": {"state": losses}}
 
 
 @pytest.fixture
@@ -136,7 +149,11 @@ def test_the_answer_is_one_sentence_with_numbers(make_run):
         "Over 1 attributes and 2 seeds the gap is 0.450 ± 0.050 nats per token (95 %: -0.19 to "
         "1.09, sign-flip p over seeds 0.5), and positive beyond chance for 1 of the attributes; "
         "right are 80 ± 0 % of answers after reasoning and 20 ± 0 % at once, where another "
-        "person's answer is right in 15.0 ± 5.0 % and the commonest one in 15 ± 0 %."
+        "person's answer is right in 15.0 ± 5.0 % and the commonest one in 15 ± 0 %. "
+        "Controls: of these 1 attributes 1 pass; the second hop alone is "
+        "right in 90 % before training and 90 % at the end; with both hops in context 60 % are "
+        "right, after worked examples 70 %; no other pairing was trained to compare the gap with, "
+        "before training it is 0.01."
     )
 
 
@@ -145,8 +162,95 @@ def test_the_answer_of_one_seed_claims_no_interval(make_run):
         "Over 1 attributes and one seed, which gives no interval, the gap is 0.5 nats per token, "
         "and positive beyond chance for 1 of the attributes; right are 80 % of answers after "
         "reasoning and 20 % at once, where another person's answer is right in 10 % and the "
-        "commonest one in 15 %."
+        "commonest one in 15 %. Controls: of these 1 attributes 1 pass; the second hop alone is "
+        "right in 90 % before training and 90 % at the end; with both hops in context 60 % are "
+        "right, after worked examples 70 %; no other pairing was trained to compare the gap with, "
+        "before training it is 0.01."
     )
+
+
+def test_a_forgotten_second_hop_is_told_in_the_answer(make_run):
+    text = answer(make_run(result([0.5] * 6, known=(0.9, 0.3))))
+    assert "of these 1 attributes 0 pass" in text
+    assert text.endswith(
+        "Training made the model forget the second hop of 1 of 1 attributes, whose gaps are no "
+        "evidence of joined hops."
+    )
+
+
+def test_a_model_that_joins_nothing_anywhere_cannot_show_composition(make_run):
+    found = result([0.5] * 6, worked=0.1)
+    found = {k: 0.1 if "context" in k or k.endswith("_cot") else v for k, v in found.items()}
+    text = answer(make_run(found))
+    assert "of these 1 attributes 0 pass" in text
+    assert "fails the positive control everywhere: this model cannot show composition." in text
+
+
+@pytest.mark.parametrize(("nocot", "passes"), [(0.16, "yes"), (0.15, "no")])
+def test_a_gap_without_answers_beyond_chance_does_not_pass(make_run, nocot, passes):
+    run = make_run(result([0.5] * 6, nocot=nocot))
+    assert table(run, "controls").rows[0]["passes"] == passes
+
+
+def test_cells_without_controls_make_no_claim(make_run):
+    found = {k: v for k, v in result([0.5] * 6).items() if "worked" not in k}
+    run = make_run(found)
+    assert "Its controls were not measured, so this is no evidence of joined hops" in answer(run)
+    texts = {section.title: section.text for section in sections(run)}
+    assert texts["Controls"] == "None were measured: these cells are of an earlier version."
+
+
+def table(run, name):
+    (found,) = (t for section in sections(run) for t in section.tables if t.name == name)
+    return found
+
+
+PEOPLE, STATES = [f"P{i}" for i in range(6)], ["Utah", "Maine", "Ohio", "Texas", "Iowa", "Idaho"]
+
+
+def losses(shift, gap, lean=0.0):
+    """Person i has answer i + shift; ``lean`` ties names to answers whatever is trained."""
+    own = np.roll(np.arange(6), -shift)
+    nats = 3 + np.arange(6)[:, None] + np.arange(6.0) ** 2
+    nats[np.arange(6), own] -= gap
+    nats[np.arange(6), np.arange(6)] -= lean
+    right = own[:, None] == np.arange(6)
+    matrix = LossMatrix(tuple(PEOPLE), tuple(STATES), own, right, np.arange(6) < 2, nats)
+    return matrix.person_gaps().tolist(), matrix.to_plain()
+
+
+def test_p_permutes_the_answers_where_all_losses_are_kept(make_run):
+    gaps, plain = losses(0, 0.5)
+    run = make_run(result(gaps, losses=plain))
+    (finding,) = cells_of(run)[0].findings
+    assert finding.gap.mean == pytest.approx(0.5)
+    assert finding.p_value == pytest.approx(2 / math.factorial(6), abs=0.002)
+
+
+def test_the_gap_is_reported_against_models_of_another_pairing(make_run):
+    cells = [result(gaps, losses=plain) for gaps, plain in (losses(0, 0.5), losses(1, 0.5))]
+    row = table(make_run(*cells), "controls").rows[0]
+    assert row["placebo"].mean == pytest.approx(0, abs=1e-6)
+    assert row["gap less placebo"].mean == pytest.approx(0.5, abs=1e-6)
+    assert row["passes"] == "yes"
+    assert "for other pairings the gap is 0.00" in answer(make_run(*cells)).replace("-0", "0")
+
+
+def test_a_gap_that_other_pairings_show_too_does_not_pass(make_run):
+    trained = [losses(0, 0.1, lean=0.9), losses(1, 0.1, lean=0.9)]
+    row = table(make_run(*(result(g, losses=p) for g, p in trained)), "controls").rows[0]
+    # The first pairing has what names lean to anyway.
+    assert row["placebo"].mean == pytest.approx(0.5 * 0.9, abs=0.15)
+    assert row["passes"] == "no"
+
+
+def test_the_parts_of_the_gap_are_told_apart(make_run):
+    gaps, plain = losses(0, 0.6)
+    gaps = [2.0, 2.0, 0.5, 0.5, 0.5, 0.5]
+    row = table(make_run(result(gaps, losses=plain)), "gap_parts").rows[0]
+    assert row["first token"].mean == pytest.approx(row["gap"].mean / 2)
+    assert (row["in name"].mean, row["in name"].n) == (2.0, 2)
+    assert (row["not in name"].mean, row["not in name"].n) == (0.5, 4)
 
 
 def test_no_cell_makes_no_claim(make_run):

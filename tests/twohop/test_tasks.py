@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from lrray.twohop.chance import guessing
-from lrray.twohop.evaluate import person_gaps
+from lrray.twohop.controls import NO_CONTROLS, NUM_EXAMPLES
 from lrray.twohop.facts import shipped_facts
 from lrray.twohop.facts.checks import broken_rules
+from lrray.twohop.grading import Expected, is_right
+from lrray.twohop.loss_metrics import person_gaps
 from lrray.twohop.splits import BuildConfig
 from lrray.twohop.tasks import NUM_DISTRACTORS, invented, make_task
 from lrray.twohop.text import stands_in
@@ -106,6 +108,34 @@ def test_in_context_does_with_fewer_people_than_a_context_has_room_for(facts):
     task = make_task("in_context", facts, BuildConfig(seed=1, people=3))
     for row in task.splits.attributes["state"].nocot:
         assert row["messages"][1]["content"].count(".") == 2 * 3
+
+
+@pytest.mark.parametrize("name", ["semi_synthetic", "fully_synthetic", "same_document"])
+def test_worked_examples_are_of_people_whose_answers_are_wrong_here(facts, name):
+    task = make_task(name, facts, BUILD)
+    rows = [row for split in task.splits.attributes.values() for row in split.cot]
+    assert len(task.controls.worked) == len(task.controls.context) == len(rows)
+    for row, asked in zip(task.controls.worked, rows, strict=True):
+        system, *examples, question, answer = row["messages"]
+        assert [system, question, answer] == asked["messages"]
+        assert len(examples) == 2 * NUM_EXAMPLES
+        for example in examples[::2]:
+            assert row["person"] not in example["content"]
+        for example in examples[1::2]:
+            assert not is_right(example["content"], Expected.from_row(row))
+            assert example["content"].startswith("It is ")
+
+
+def test_the_context_of_a_control_holds_the_way_to_the_answer(facts):
+    task = make_task("semi_synthetic", facts, BUILD)
+    for row in task.controls.context:
+        text = row["messages"][-2]["content"]
+        assert f"{row['person']} works at {row['answer_intermediate']}." in text
+        assert stands_in(row["answer"], text)
+
+
+def test_what_stands_in_the_context_anyway_needs_no_control(facts):
+    assert make_task("in_context", facts, BUILD).controls == NO_CONTROLS
 
 
 @pytest.mark.parametrize("name", INVENTED)

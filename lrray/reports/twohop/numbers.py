@@ -15,6 +15,7 @@ from lrray.results.groups import groups_of, label
 from lrray.results.record import CellRecord
 from lrray.results.run import Run
 from lrray.statistics import Summary, holm, sign_flip_p_value, summarize
+from lrray.twohop.matrix import LossMatrix, permutation_p_value
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Cells:
     def summary(self, name: str) -> Summary:
         """Mean over seeds of one number."""
         return summarize([result[name] for result in self.results])
+
+    def measured(self, name: str) -> Summary | None:
+        """The same; None where a cell has no such number, as of an earlier version."""
+        return self.summary(name) if all(name in result for result in self.results) else None
 
     @property
     def second_hop_is_trained(self) -> bool:
@@ -107,8 +112,23 @@ class Finding:
         return self.cells.summary(f"acc_second_hop_{self.attribute}")
 
     @cached_property
+    def matrices(self) -> dict[int, LossMatrix]:
+        """Seed -> losses of all answers at all questions; cells of an earlier version have none."""
+        return {
+            record.settings["seed"]: LossMatrix.from_plain(record.result["losses"][self.attribute])
+            for record in self.cells.records
+            if "losses" in record.result
+        }
+
+    @cached_property
     def p_value(self) -> float:
-        """Sign-flip p of "no gap" over the people of all seeds."""
+        """P of "no gap" for the models that were trained, by permutation of answers.
+
+        Where not all answers were scored at all questions, by sign flips over the people.
+        """
+        matrices = list(self.matrices.values())
+        if len(matrices) == len(self.cells.records) and all(m.is_complete for m in matrices):
+            return permutation_p_value(matrices)
         own = [gap for result in self.cells.results for gap in result["gaps"][self.attribute]]
         return sign_flip_p_value(own)
 
@@ -139,6 +159,8 @@ class Finding:
                 f"{self.known_after.mean:.0%} at the end"
             )
         entries = [result["attributes"][self.attribute] for result in self.cells.results]
+        if self.matrices and all(matrix.is_complete for matrix in self.matrices.values()):
+            return "; ".join(flags)  # over all permutations none is left out
         if fixed := sum(entry["fixed_points"] for entry in entries):
             flags.append(f"{fixed} shuffled rows right and left out")
         return "; ".join(flags)

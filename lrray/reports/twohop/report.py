@@ -9,6 +9,7 @@ from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid import report as grid
 from lrray.reports.grid.figures import MAX_PANELS
 from lrray.reports.tables import cell_text
+from lrray.reports.twohop.controls import controls_sections, headline
 from lrray.reports.twohop.figures import curves_figure, gaps_figure
 from lrray.reports.twohop.numbers import (
     Cells,
@@ -28,9 +29,12 @@ from lrray.text import with_error
 _HOW = (
     "The gap is the loss of shuffled answers minus that of the true ones, in nats per token of the "
     "answer, for questions to be answered at once; above zero the model joins both hops silently. "
-    "It is paired within a run, question by question. Means and standard errors are over seeds; p "
-    "is of a sign-flip test over the people of all seeds, adjusted for all attributes (Holm): it "
-    "says whether these trained models have a gap, not whether others would. Chance is the score "
+    "Every answer is scored at every question, so the gap is over all permutations of the answers, "
+    "and what questions and answers cost by themselves cancels. Means and standard errors are over "
+    "seeds; p permutes the answers among the people of each seed (where a context shows only some "
+    "answers, and of cells of earlier versions, it flips signs over people), adjusted for all "
+    "attributes (Holm): it says whether these trained models have a gap, not whether others would. "
+    "Chance is the score "
     "of another person's answer. Where the model did not know the second hop before training, or "
     "no longer does at the end (accuracy below {threshold:g}; of invented second hops, at the end "
     "alone), or has not learnt every first hop, a gap of zero says nothing."
@@ -57,19 +61,21 @@ def answer(run: Run) -> str:
     if p_value is not None:
         seeds = f"{gap.n} seeds"
         doubt = f" (95 %: {_interval(gap)}, sign-flip p over seeds {p_value:.2g})"
-    significant = sum(
-        p < 0.05 and finding.gap.mean > 0
+    significant = [
+        finding
         for p, finding in zip(adjusted_p_values(findings), findings, strict=True)
-    )
+        if p < 0.05 and finding.gap.mean > 0
+    ]
     cot, nocot, chance, commonest = (
         _percent(average(findings, name))
         for name in ("acc_2hop_{}_cot", "acc_2hop_{}_nocot", "chance_2hop_{}", "commonest_2hop_{}")
     )
     return (
         f"Over {len(findings)} attributes and {seeds} the gap is {cell_text(gap)} nats per "
-        f"token{doubt}, and positive beyond chance for {significant} of the attributes; right are "
-        f"{cot} of answers after reasoning and {nocot} at once, where another person's answer is "
-        f"right in {chance} and the commonest one in {commonest}.{_by_setting(findings)}"
+        f"token{doubt}, and positive beyond chance for {len(significant)} of the attributes; "
+        f"right are {cot} of answers after reasoning and {nocot} at once, where another person's "
+        f"answer is right in {chance} and the commonest one in {commonest}."
+        f"{headline(findings, significant)}{_by_setting(findings)}"
     )
 
 
@@ -115,6 +121,7 @@ def sections(run: Run) -> list[Section]:
             (_by_attribute(findings),),
             (gaps,),
         ),
+        *controls_sections(findings),
         Section("By kind of answer", _CATEGORIES, (_by_category(findings),)),
         Section("Learning curves", pictures=(curves,)),
         Section("Checks", _checks_text(cells), (_by_dataset(cells),)),

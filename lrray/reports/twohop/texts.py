@@ -13,6 +13,8 @@ _ASKED = {
     "second_hop": "second hop",
     "nocot": "both, at once",
     "cot": "both, reasoning",
+    "context": "both, in context",
+    "worked": "both, after worked examples",
 }
 
 _KEYS = {"epoch", "split", "question", "answer", "text", "strict"}
