@@ -59,13 +59,18 @@ def groups_of(records: Iterable[CellRecord]) -> list[Group]:
             axes = {k: v for k, v in record.axes.items() if k != SEED}
             key = digest([axes, _without_seed(record.settings)])
             groups.setdefault(key, Group(axes)).records.append(record)
-    return sorted(groups.values(), key=lambda group: [_order(v) for v in group.axes.values()])
+    return sorted(groups.values(), key=lambda group: in_order(group.axes, group.axes))
 
 
 def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings but for the seed and, of a pair matched for one kernel draw, its graph."""
     of_draw = (GRAPH_SEED, "graph") if settings.get(GRAPH_SEED) is not None else ()
     return {name: value for name, value in settings.items() if name not in (SEED, *of_draw)}
+
+
+def in_order(axes: Mapping[str, Any], names: Iterable[str]) -> list[tuple[bool, float, str]]:
+    """A key to sort by the values of these axes: numbers in order, then texts."""
+    return [_order(axes.get(name)) for name in names]
 
 
 def _order(value: Any) -> tuple[bool, float, str]:

@@ -167,6 +167,7 @@ class Progress:
         status = {
             "phase": self._phase, "ended": ended, "total": total, "done": source.num_done,
             "failed": source.num_failed, "running": running, "updated_at": now,
+            "left_s": self._left_s(ended, total),
         }  # fmt: skip
         with suppress(OSError):  # a picture of the run, not a part of it
             self._folder.write_json("status.json", status)
@@ -177,10 +178,16 @@ class Progress:
         notes = []
         if source.num_failed:
             notes.append(f"[red]{source.num_failed} failed[/red]")
-        elapsed = time.monotonic() - self._began
-        if ended >= 2:
-            notes.append(f"about {duration(elapsed / ended * (total - ended))} left")
+        left_s = self._left_s(ended, total)
+        if left_s is not None:
+            notes.append(f"about {duration(left_s)} left")
         return ", ".join(notes)
+
+    def _left_s(self, ended: int, total: int) -> float | None:
+        """Seconds to the end of this phase by its pace so far; None before there is one."""
+        if ended < 2:
+            return None
+        return (time.monotonic() - self._began) / ended * (total - ended)
 
 
 SHOWN_CELLS = 8

@@ -88,7 +88,7 @@ def test_a_run_shows_live_progress_cells_and_curves(browser, tmp_path):
         until(browser, lambda: len(rows(browser)) == 19)
         assert "running" in rows(browser)[0]
         until(browser, lambda: browser.find_element(By.CSS_SELECTOR, ".nicegui-echart canvas"))
-        until(browser, lambda: "12 of 17 cells with curves" in text(browser))
+        until(browser, lambda: "17 of 17 cells with curves" in text(browser))
 
         folder.save_cell(late, {"loss": 0.125}, seconds=1.0)
         until(browser, lambda: "0.125" in rows(browser)[0])
@@ -100,6 +100,7 @@ def test_a_run_shows_live_progress_cells_and_curves(browser, tmp_path):
         click(browser, By.XPATH, "//tr[contains(., 'failed')]/td[4]")
         until(browser, lambda: "Traceback …" in text(browser))
         until(browser, lambda: cells[-1].id in text(browser))
+        assert "model=mamba hidden_size=16 seed=2" in texts(browser, "h1")
     errors = [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
     assert not [line for line in errors if "ERR_CONNECTION" not in line["message"]], errors
 
@@ -123,6 +124,91 @@ def test_ten_thousand_cells_are_filtered_sorted_and_turned_page_by_page(browser,
         until(browser, lambda: column(browser, 3)[0] == "24")
         write_filter(browser, "sed<30")
         until(browser, lambda: "did you mean 'seed'?" in text(browser))
+
+
+def series(browser):
+    """Name, points and whether it is filled, of every line that the chart draws."""
+    return browser.execute_script(
+        "const dom = document.querySelector('.nicegui-echart');"
+        "const drawn = getElement(dom.id.slice(1)).chart.getOption().series;"
+        "return drawn.map(s => [s.name, s.data, s.areaStyle !== undefined]);"
+    )
+
+
+def switch(browser, name):
+    click(browser, By.XPATH, f"//*[contains(@class, 'q-toggle')][contains(., '{name}')]")
+
+
+def test_curves_are_means_with_bands_or_single_cells_smoothed_or_not(browser, tmp_path):
+    folder = new_run(tmp_path)
+    fill(folder)
+    finish(folder, 18)
+    with running_board(folder.path) as url:
+        browser.get(url)
+        until(browser, lambda: len([s for s in series(browser) if s[2]]) == 6)
+        names = [name for name, _, _ in series(browser) if name.endswith("(n = 3)")]
+        assert names[0] == "model=gru hidden_size=4 (n = 3)"
+        sharp = until(browser, lambda: series(browser)[0][1])
+
+        browser.find_element(By.CSS_SELECTOR, ".q-slider").click()  # in the middle
+        until(browser, lambda: series(browser)[0][1][5][1] > sharp[5][1])
+
+        switch(browser, "mean over seeds")
+        until(browser, lambda: len(series(browser)) == 12)
+        assert not any(filled for _, _, filled in series(browser))
+
+
+def test_the_page_is_dark_where_the_reader_s_system_is(browser, tmp_path):
+    folder = new_run(tmp_path)
+    fill(folder)
+    finish(folder, 18)
+    ground = "return getComputedStyle(document.querySelector('.card')).backgroundColor"
+    try:
+        with running_board(folder.path) as url:
+            seen = {}
+            for scheme in ("light", "dark"):
+                feature = {"name": "prefers-color-scheme", "value": scheme}
+                browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+                browser.get(url)
+                until(browser, lambda: len(rows(browser)) == 18)
+                seen[scheme] = browser.execute_script(ground)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert seen == {"light": "rgb(255, 255, 255)", "dark": "rgb(26, 33, 41)"}
+
+
+def test_nothing_is_cut_off_on_a_narrow_screen(browser, tmp_path):
+    folder = new_run(tmp_path)
+    cells = fill(folder)
+    finish(folder, 18)
+    screen = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    width = "return document.documentElement.scrollWidth"
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        with running_board(tmp_path) as url:
+            place = folder.path.relative_to(tmp_path)
+            for page in ("", f"run?at={place}", f"cell?at={place}&cell={cells[0].id}"):
+                browser.get(url + page)
+                until(browser, lambda: "lrray board" in text(browser))
+                until(browser, lambda: len(texts(browser, ".card")) >= 1)
+                assert browser.execute_script(width) == 390
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_columns_are_chosen_and_those_of_positions_are_hidden_at_first(browser, tmp_path):
+    folder = new_run(tmp_path)
+    cell = cell_of("gru", 8, 0)
+    folder.save_cell(cell, {"loss": 2.0, "loss_by_position_bits_1": 3.0}, seconds=1.0)
+    finish(folder, 1)
+    with running_board(folder.path) as url:
+        browser.get(url)
+        until(browser, lambda: "1 cell" in text(browser) and "loss" in text(browser))
+        assert "loss_by_position_bits_1" not in text(browser)
+        click(browser, By.CSS_SELECTOR, ".columns")
+        click(browser, By.XPATH, "//*[@role='option'][contains(., 'loss_by_position_bits_1')]")
+        heading = "//th[contains(., 'loss_by_position_bits_1')]"
+        until(browser, lambda: browser.find_elements(By.XPATH, heading))
 
 
 def test_a_folder_of_runs_leads_to_each_and_nothing_is_fetched_from_elsewhere(browser, tmp_path):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 from nicegui import events, ui
 
 from lrray.errors import LrrayError
-from lrray.reports.board.files import resolve_inside
 from lrray.reports.board.index import Query, Row
 from lrray.reports.board.live import LiveRun
-from lrray.results.run import read_record
+from lrray.reports.board.runs_page import address_of, key_of
 from lrray.text import plain, with_error
 
 _STATE_SLOT = """
@@ -23,7 +20,6 @@ _STATE_SLOT = """
   >{{ props.value }}</q-badge></q-td>
 """
 _HINT = "e.g.  state=failed  seed<3  loss<=0.5  gru"
-_LONGEST_TRACEBACK = 20_000
 
 
 class CellsCard:
@@ -43,8 +39,13 @@ class CellsCard:
                 self._filter = ui.input(
                     placeholder=_HINT, on_change=lambda event: self._ask(text=event.value or "")
                 )
-                self._filter.props("dense outlined clearable debounce=250").style("width: 360px")
+                self._filter.props("dense outlined clearable debounce=250").classes("filter")
+                self._filter.props("aria-label='filter of cells'")
                 self._count = ui.label().classes("muted")
+                self._picker = ui.select([], multiple=True, value=[], label="columns")
+                self._picker.props("dense outlined options-dense").classes("choice columns")
+                self._picker.add_slot("selected", "choose")
+                self._picker.on_value_change(self.update)
             self._problem = ui.label().classes("error")
             self._table = ui.table(
                 rows=[], columns=[], selection="multiple", pagination=self._pagination(0),
@@ -52,7 +53,7 @@ class CellsCard:
             ).props("flat dense binary-state-sort :rows-per-page-options=[25,50,100]")  # fmt: skip
             self._table.add_slot("body-cell-state", _STATE_SLOT)
             self._table.on("request", self._turn)
-            self._table.on("rowClick", lambda event: self._show_detail(event.args[1]["id"]))
+            self._table.on("rowClick", lambda event: self._open(event.args[1]["id"]))
 
     def update(self) -> None:
         """Shows the present rows of the page, if they are other than those shown."""
@@ -65,10 +66,12 @@ class CellsCard:
         finally:
             self._problem.visible = bool(self._problem.text)
         columns = self._live.index.columns
+        self._offer(columns)
+        picked = set(self._picker.value or [])
         shown = [_shown(row, columns) for row in rows]
-        described = _columns(columns, rows)
+        described = [one for one in _columns(columns, rows) if one["name"] in picked]
         pagination = self._pagination(total)
-        self._count.text = f"{total:,} cells"
+        self._count.text = "1 cell" if total == 1 else f"{total:,} cells"
         table = self._table
         if (shown, described, pagination) != (table.rows, table.columns, table.pagination):
             table.rows, table.columns, table.pagination = shown, described, pagination
@@ -89,6 +92,9 @@ class CellsCard:
             descending=bool(asked["descending"]),
         )
 
+    def _open(self, cell_id: str) -> None:
+        ui.navigate.to(address_of(key_of(self._live.run, self._live.root), cell_id))
+
     def _pagination(self, total: int) -> dict[str, Any]:
         query = self._query
         return {
@@ -96,38 +102,19 @@ class CellsCard:
             "rowsNumber": total, "sortBy": query.sort_by or None, "descending": query.descending,
         }  # fmt: skip
 
-    def _show_detail(self, cell_id: str) -> None:
-        with ui.dialog() as dialog, ui.element("div").classes("card detail"):
-            ui.label(f"Cell {cell_id}").classes("card-title")
-            for title, text in self._details(cell_id):
-                with ui.expansion(title, value=title != "settings").classes("w-full"):
-                    ui.html(f"<pre>{escape(text)}</pre>", sanitize=False)
-        dialog.on("hide", dialog.delete)
-        dialog.open()
+    def _offer(self, columns: list[str]) -> None:
+        """Puts the columns to choice; new ones are shown unless they are one of many alike."""
+        options = [name for name in columns if not _is_error_of(name, columns)]
+        known = list(self._picker.options)
+        if options == known:
+            return
+        new = [name for name in options if name not in known and not _is_one_of_many(name)]
+        self._picker.set_options(options, value=[*(self._picker.value or []), *new])
 
-    def _details(self, cell_id: str) -> list[tuple[str, str]]:
-        """Title and text of what there is to read about a cell."""
-        folder = self._live.run.path
-        path = resolve_inside(folder, f"cells/{cell_id}.json")
-        record = read_record(path) if path is not None else None
-        if record is None:
-            return [("state", str((self._live.index.row(cell_id) or {}).get("state", "gone")))]
-        details = [
-            (title, json.dumps(part, indent=1, ensure_ascii=False))
-            for title, part in (
-                ("axes", record.axes),
-                ("result", record.result),
-                ("settings", record.settings),
-            )
-            if part
-        ]
-        traceback = resolve_inside(folder, f"failures/{cell_id}.txt")
-        if record.state == "failed" and traceback is not None and traceback.is_file():
-            text = traceback.read_text(errors="replace")[-_LONGEST_TRACEBACK:]
-            details.insert(0, ("traceback", text))
-        if record.reason:
-            details.insert(0, ("reason", record.reason))
-        return details
+
+def _is_one_of_many(name: str) -> bool:
+    """Whether a number is one of a series, as the loss at each position is."""
+    return "_by_position" in name
 
 
 def _columns(names: list[str], rows: list[Row]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Learning curves of chosen cells, drawn while they grow."""
+"""Learning curves of a run, drawn while they grow."""
 
 from __future__ import annotations
 
@@ -6,33 +6,45 @@ from typing import Any
 
 from nicegui import ui
 
+from lrray.reports.board.chart import options
+from lrray.reports.board.lines import ABSCISSAE, STEP, View, chosen, lines
 from lrray.reports.board.live import LiveRun
-from lrray.results.curves import thin
-from lrray.results.groups import by_interest, label
+from lrray.results.curves import Point
+from lrray.results.groups import by_interest
+from lrray.studies.axes import axis_name
 
-MOST_CURVES = 12
-"""Curves drawn at once."""
-
-COLORS = [
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555",
-    "#8C510A", "#5E3C99", "#1B7837", "#B2182B", "#053061",
-]  # fmt: skip
+_FLOPS_PER_TOKEN = "flops_per_token"
 
 
 class CurvesCard:
-    """One metric over steps, a line per chosen cell; hidden where no cell logged any."""
+    """One metric, a line per cell or per setting; hidden where no cell logged any."""
 
-    def __init__(self, live: LiveRun) -> None:
-        self._live = live
-        self._chosen: list[str] = []
+    def __init__(self, live: LiveRun, only: str = "") -> None:
+        self._live, self._only = live, only
+        self._chosen: list[str] = [only] if only else []
         with ui.element("div").classes("card") as self._card:
             with ui.row().classes("tools w-full"):
                 ui.label("Learning curves").classes("card-title")
-                self._metric = ui.select([], on_change=self.update).props("dense outlined")
+                self._metric = self._select([], None, "metric")
+                self._over = self._select(list(ABSCISSAE), STEP, "over")
+                self._hue = self._select({"": "each line"}, "", "colour by")
+                self._grouped = ui.switch("mean over seeds", value=True, on_change=self.update)
+                self._grouped.props("dense")
                 self._log = ui.switch("log scale", on_change=self.update).props("dense")
+                ui.label("smoothing").classes("muted")
+                self._smoothing = ui.slider(min=0, max=0.99, step=0.01, value=0)
+                self._smoothing.props("dense aria-label=smoothing").style("width: 90px")
+                self._smoothing.on_value_change(self.update)
             self._note = ui.label().classes("muted")
-            self._chart = ui.echart(_options([], "", False)).style("height: 400px")
+            self._chart = ui.echart(options([], View(""), False)).classes("chart")
+        if only:
+            for part in (self._hue, self._grouped):
+                part.visible = False
         self._drawn: dict[str, Any] = {}
+
+    def _select(self, choices: Any, value: Any, name: str) -> ui.select:
+        made = ui.select(choices, value=value, label=name, on_change=self.update)
+        return made.props("dense outlined options-dense").classes("choice")
 
     def choose(self, cell_ids: list[str]) -> None:
         """Draws these cells; none stands for the first few that have curves."""
@@ -41,49 +53,57 @@ class CurvesCard:
 
     def update(self) -> None:
         """Draws what the files hold now, if that is anything new."""
-        ids = self._live.curves.ids()
+        present = self._live.curves.ids()
+        ids = [self._only] if self._only in present else [] if self._only else present
         self._card.visible = bool(ids)
         if not ids:
             return
-        chosen = [cell_id for cell_id in self._chosen if cell_id in ids]
-        shown = (chosen or ids)[:MOST_CURVES]
-        files = {cell_id: self._live.curves.of(cell_id) for cell_id in shown}
-        self._offer([name for file in files.values() if file for name in file.names])
-        metric = str(self._metric.value or "")
-        labels = self._labels(shown)
-        series = [
-            {"name": labels[cell_id], "points": thin(file.curve(metric))}
-            for cell_id, file in files.items()
-            if file is not None
-        ]
-        self._note.text = _note(len(shown), len(ids), len(self._chosen), len(chosen))
-        drawn = {"series": series, "metric": metric, "log": bool(self._log.value)}
+        ticked = [cell_id for cell_id in self._chosen if cell_id in ids]
+        index = self._live.index
+        axes = {i: {a: r[a] for a in index.axes if a in r} for i in ids if (r := index.row(i))}
+        grouped = bool(self._grouped.value) and not self._only
+        shown = chosen(ticked or ids, axes, grouped)
+        points = {i: file.points for i in shown if (file := self._live.curves.of(i)) is not None}
+        self._offer(points, axes)
+        view = View(
+            str(self._metric.value or ""), str(self._over.value), grouped,
+            str(self._hue.value or ""), float(self._smoothing.value or 0.0),
+        )  # fmt: skip
+        flops = {
+            i: float(row[_FLOPS_PER_TOKEN])
+            for i in shown
+            if (row := index.row(i)) and isinstance(row.get(_FLOPS_PER_TOKEN), int | float)
+        }
+        drawn_lines = lines(points, axes, view, flops)
+        self._note.text = (
+            "" if self._only else _note(len(shown), len(ids), len(self._chosen), len(ticked))
+        )
+        if not drawn_lines and view.metric:
+            self._note.text = f"no cell shown here has logged {view.metric} over {view.over}"
+        drawn = options(drawn_lines, view, bool(self._log.value))
         if drawn != self._drawn:
             self._drawn = drawn
             self._chart.options.clear()
-            self._chart.options.update(_options(series, metric, bool(self._log.value)))
+            self._chart.options.update(drawn)
             self._chart.update()
 
-    def _offer(self, names: list[str]) -> None:
-        options = by_interest(names, self._live.index.columns)
-        if options != self._metric.options:
-            kept = self._metric.value if self._metric.value in options else None
-            self._metric.set_options(options, value=kept or (options[0] if options else None))
-
-    def _labels(self, cell_ids: list[str]) -> dict[str, str]:
-        """Names of lines: the axes in which these cells differ."""
-        rows = {cell_id: self._live.index.row(cell_id) or {} for cell_id in cell_ids}
-        differ = [
-            axis
-            for axis in self._live.index.axes
-            if len({row.get(axis) for row in rows.values()}) > 1
-        ]
-        named = {
-            cell_id: label({axis: row[axis] for axis in differ if row.get(axis) is not None})
-            for cell_id, row in rows.items()
-            if any(row.get(axis) is not None for axis in differ)
-        }
-        return {cell_id: named.get(cell_id, cell_id[:8]) for cell_id in cell_ids}
+    def _offer(self, points: dict[str, list[Point]], axes: dict[str, dict[str, Any]]) -> None:
+        """Puts the metrics that these cells logged and the axes of the run to choice."""
+        logged = dict.fromkeys(
+            name
+            for own in points.values()
+            for point in own
+            for name, value in point.items()
+            if isinstance(value, int | float) and name != STEP
+        )
+        metrics = by_interest(logged, self._live.index.columns)
+        if metrics != self._metric.options:
+            kept = self._metric.value if self._metric.value in metrics else None
+            self._metric.set_options(metrics, value=kept or (metrics[0] if metrics else None))
+        names = dict.fromkeys(name for own in axes.values() for name in own)
+        hues = {"": "each line", **{name: axis_name(name) for name in names}}
+        if hues != self._hue.options:
+            self._hue.set_options(hues, value=self._hue.value if self._hue.value in hues else "")
 
 
 def _note(shown: int, available: int, asked: int, found: int) -> str:
@@ -93,30 +113,3 @@ def _note(shown: int, available: int, asked: int, found: int) -> str:
         return f"The chosen cells logged no curves: {shown} others are shown"
     cells = "cell" if shown == 1 else "cells"
     return f"{shown} chosen {cells}" + (f", the first of {found}" if found > shown else "")
-
-
-def _options(series: list[dict[str, Any]], metric: str, log: bool) -> dict[str, Any]:
-    """ECharts' description of the picture."""
-    axis = {"nameTextStyle": {"color": "#4d5b6a"}, "splitLine": {"lineStyle": {"color": "#eceff3"}}}
-    return {
-        "animation": False,
-        "color": COLORS,
-        "grid": {"left": 64, "right": 22, "top": 70, "bottom": 48},
-        "legend": {"type": "scroll", "top": 4, "itemWidth": 16, "itemHeight": 14},
-        "tooltip": {"trigger": "axis", "confine": True, "order": "valueAsc"},
-        "toolbox": {"right": 0, "bottom": 0, "feature": {"saveAsImage": {"name": metric}}},
-        "dataZoom": [{"type": "inside"}],
-        "xAxis": {
-            "type": "value", "name": "step", "nameLocation": "middle", "nameGap": 28, "min": 0,
-            **axis,
-        },
-        "yAxis": {"type": "log" if log else "value", "name": metric, "scale": True, **axis},
-        "series": [
-            {
-                "type": "line", "name": line["name"], "showSymbol": len(line["points"]) < 3,
-                "data": [[step, value] for step, value in line["points"] if value > 0 or not log],
-                "lineStyle": {"width": 1.8},
-            }
-            for line in series
-        ],
-    }  # fmt: skip
