@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from lrray.errors import LrrayError
+
 Sources = Annotated[
     list[str],
     typer.Argument(
@@ -20,6 +22,10 @@ Sources = Annotated[
 def compare(
     sources: Sources,
     out: Annotated[Path, typer.Option(help="Folder for tables and figure.")] = Path("compare"),
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="AXIS", help="Compare the values of this axis within a single run."),
+    ] = None,
     metric: Annotated[
         str | None, typer.Option(help="Number by which W&B runs are judged: objective.")
     ] = None,
@@ -34,12 +40,19 @@ def compare(
     project: Annotated[str, typer.Option(help="W&B project for that.")] = "lrray",
 ) -> None:
     """Compare searches by evaluations, seconds and contours, and equal cells pair by pair."""
+    from lrray.reports.compare.by_axis import compare_by
     from lrray.reports.compare.comparison import compare as compare_sources
     from lrray.reports.compare.output import log_to_wandb, show_comparison, write_comparison
 
     console = Console(highlight=False, markup=False)
     goal: Literal["minimize", "maximize"] = "maximize" if maximize else "minimize"
-    comparison = compare_sources(sources, metric, goal, reference)
+    if by is not None and len(sources) > 1:
+        raise LrrayError("--by", "needs a single run", got=sources, fix="name one of them")
+    comparison = (
+        compare_sources(sources, metric, goal, reference)
+        if by is None
+        else compare_by(sources[0], by)
+    )
     files = write_comparison(comparison, out)
     show_comparison(comparison, console)
     if wandb is not None:

@@ -1,5 +1,6 @@
 """Comparisons, against oracles and on small real searches."""
 
+import io
 import math
 import os
 import shutil
@@ -10,14 +11,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
+from runs import cell_of, fill, new_run
 from searches import SMALL, grid_of_cells, search
 from typer.testing import CliRunner
 
 from lrray.cli.app import app
 from lrray.errors import LrrayError
+from lrray.reports.compare.by_axis import compare_by
 from lrray.reports.compare.comparison import _errors_at, compare
 from lrray.reports.compare.contour_error import checkpoints, contour_of, distance
 from lrray.reports.compare.figure import _over_seconds
+from lrray.reports.compare.output import show_comparison
 from lrray.reports.compare.traces import ALPHAS, _axes, _contour_task, read_traces
 from lrray.statistics import paired_difference
 from lrray.tracking.wandb_files import find_runs, read_run
@@ -178,6 +183,36 @@ def test_cells_of_two_grids_are_paired_by_their_axes(tmp_path):
     assert row["difference"] == expected.difference.mean
     assert (row["bootstrap_low"], row["bootstrap_high"]) == expected.bootstrap
     assert row["p"] == expected.p_value
+
+
+def test_the_values_of_an_axis_are_compared_over_cells_that_agree_in_all_others(tmp_path):
+    folder = new_run(tmp_path)
+    fill(folder, sizes=(4, 8, 16), seeds=4)
+    paired = compare_by(str(folder.path), "hidden_size").paired
+    loss = paired[paired["number"] == "loss"]
+    assert list(zip(loss["a"], loss["b"], strict=True)) == [
+        ("hidden_size=8", "hidden_size=4"), ("hidden_size=16", "hidden_size=4"),
+        ("hidden_size=16", "hidden_size=8"),
+    ]  # fmt: skip
+    assert loss["pairs"].tolist() == [8, 7, 7]  # the last cell of size 16 failed
+    assert loss["difference"].tolist() == pytest.approx([-1 / 8, -3 / 16, -1 / 16])
+    assert loss["p"].tolist() == pytest.approx([2 / 2**8, 2 / 2**7, 2 / 2**7])
+    assert loss["p_holm"].tolist() == pytest.approx([6 / 2**8, 4 / 2**7, 4 / 2**7])
+    console = Console(width=120, file=io.StringIO())
+    show_comparison(compare_by(str(folder.path), "settings.hidden_size"), console)
+    assert "hidden_size=16   hidden_size=4" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("axis", "message"),
+    [("hidden_sise", "did you mean 'hidden_size'|settings.hidden_size"), ("model", "differ in")],
+)
+def test_an_axis_that_cannot_be_compared_is_told_in_one_line(axis, message, tmp_path):
+    folder = new_run(tmp_path)
+    for cell in (cell_of("gru", 4, 0), cell_of("mamba", 8, 0)):
+        folder.save_cell(cell, {"loss": 1.0}, seconds=1.0)
+    with pytest.raises(LrrayError, match=message):
+        compare_by(str(folder.path), axis)
 
 
 def test_what_cannot_be_compared_is_told_in_one_line(tmp_path, searched, agent_runs):

@@ -6,7 +6,7 @@ by pair of equal seeds. Cells are paired by their axes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lrray.reports.compare.contour_error import (
     measures_contour,
 )
 from lrray.reports.compare.traces import ALPHAS, ContourTask, Goal, Trace, named, read_traces
-from lrray.results.record import DONE
+from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run, newest_runs
 from lrray.statistics import holm, paired_difference, summarize
 from lrray.studies.axes import axes_text
@@ -85,12 +85,12 @@ def compare(
 def _name_and_place(source: str) -> tuple[str, str]:
     name, equals, place = source.partition("=")
     if equals and name and not Path(source).exists():
-        return name, _newest(place)
-    place = _newest(source)
+        return name, newest_of(place)
+    place = newest_of(source)
     return "/".join(Path(place).parts[-2:]), place
 
 
-def _newest(place: str) -> str:
+def newest_of(place: str) -> str:
     """The newest run, where a study's folder is given."""
     path = Path(place)
     is_study = not (path / "study.yaml").exists() and any(path.glob("*/study.yaml"))
@@ -120,7 +120,7 @@ def _contour_errors(traces: Sequence[Trace], reference: str | None) -> tuple[pd.
         if reference is not None:
             raise LrrayError(reference, "these searches look for no common contour")
         return pd.DataFrame(columns=["series", "match", "evaluations", "contour_error"]), ""
-    pool = own if reference is None else _reference(_newest(reference), task)
+    pool = own if reference is None else _reference(newest_of(reference), task)
     trials = pd.concat([trace.trials for trace in pool], ignore_index=True)
     line = contour_of(trials, task)
     if not len(line):
@@ -187,17 +187,17 @@ def _paired_traces(traces: Sequence[Trace], errors: pd.DataFrame) -> pd.DataFram
     numbers = {"best": best, "contour_error": {s: _errors_at(errors, s, n) for s in names}}
     rows = []
     for number, by_series in numbers.items():
-        rows += _paired(number, by_series, names[0])
-    return pd.DataFrame(rows, columns=_PAIRED)
+        rows += paired_rows(number, by_series, names[0])
+    return pd.DataFrame(rows, columns=PAIRED)
 
 
-_PAIRED = [
+PAIRED = [
     "number", "a", "b", "pairs", "difference", "difference_se", "low", "high", "bootstrap_low",
     "bootstrap_high", "p", "p_holm",
 ]  # fmt: skip
 
 
-def _paired(number: str, by_name: dict[str, pd.Series], first: str) -> list[dict[str, Any]]:
+def paired_rows(number: str, by_name: dict[str, pd.Series], first: str) -> list[dict[str, Any]]:
     """``a - b`` of the first name and every other, p values corrected over them."""
     rows: list[dict[str, Any]] = []
     for other in by_name:
@@ -219,28 +219,28 @@ def _paired(number: str, by_name: dict[str, pd.Series], first: str) -> list[dict
 
 def _compare_cells(places: Sequence[tuple[str, str]]) -> Comparison:
     """Studies without a search: their finished cells, paired by their axes."""
-    tables = {name: _cell_numbers(Run(Path(place))) for name, place in places}
+    tables = {name: numbers_by_axes(Run(Path(place)).wanted_records()) for name, place in places}
     numbers = list(next(iter(tables.values())).columns)
     first = places[0][0]
     rows = []
     for number in numbers:
         own = {name: table[number] for name, table in tables.items() if number in table}
-        rows += _paired(number, own, first)
+        rows += paired_rows(number, own, first)
     if not rows:
         raise LrrayError(
             "compare", "these runs hold no search and share no cell",
             fix="give two or more runs whose cells have equal axes, or runs of searches",
         )  # fmt: skip
     empty = pd.DataFrame()
-    return Comparison(empty, empty, empty, pd.DataFrame(rows, columns=_PAIRED))
+    return Comparison(empty, empty, empty, pd.DataFrame(rows, columns=PAIRED))
 
 
-def _cell_numbers(run: Run) -> pd.DataFrame:
-    """Numbers of finished cells, by their axes in words."""
+def numbers_by_axes(records: Iterable[CellRecord], without: Collection[str] = ()) -> pd.DataFrame:
+    """Numbers of finished cells, by their axes in words but for those left out."""
     rows = {}
-    for record in run.wanted_records():
+    for record in records:
         if record.state == DONE:
             plain = {k: v for k, v in record.result.items() if isinstance(v, int | float)}
-            name = axes_text(dict(sorted(record.axes.items())))
-            rows[name] = {k: v for k, v in plain.items() if not k.endswith("_se")}
+            axes = {k: v for k, v in sorted(record.axes.items()) if k not in without}
+            rows[axes_text(axes)] = {k: v for k, v in plain.items() if not k.endswith("_se")}
     return pd.DataFrame.from_dict(rows, orient="index")

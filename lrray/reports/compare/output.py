@@ -57,9 +57,10 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
             markup=False,
         )
     if len(comparison.paired):
-        first = comparison.paired["a"].iloc[0] or "search"
-        console.print(f"{first} minus the others, pair by pair", soft_wrap=True, markup=False)
-        console.print(_paired(comparison.paired))
+        firsts = comparison.paired["a"].unique()
+        told = f"{firsts[0] or 'search'} minus the others, " if len(firsts) == 1 else ""
+        console.print(f"{told}pair by pair", soft_wrap=True, markup=False)
+        console.print(_paired(comparison.paired, one_first=len(firsts) == 1))
         console.print("p: sign-flip test, two-sided; Holm over each number's rows")
 
 
@@ -87,12 +88,17 @@ def _contour_cell(row: Mapping[Any, Any]) -> str:
     return f"{text} ({missing:.0f} without)" if missing else text
 
 
-def _paired(rows: pd.DataFrame) -> Table:
-    table = Table("number", "minus", "pairs", "difference", "p", "p (Holm)", box=SIMPLE_HEAD)
+def _paired(rows: pd.DataFrame, one_first: bool) -> Table:
+    """The differences; what comes first is named in every row where it is not the same in all."""
+    firsts = [] if one_first else ["of"]
+    table = Table(
+        "number", *firsts, "minus", "pairs", "difference", "p", "p (Holm)", box=SIMPLE_HEAD
+    )
     for row in rows.to_dict("records"):
         difference = with_error(row["difference"], row["difference_se"])
         p_values = [f"{row[name]:.3g}" for name in ("p", "p_holm")]
-        cells = [row["number"], row["b"] or "search", str(row["pairs"]), difference, *p_values]
+        names = [row["b"] or "search"] if one_first else [row["a"], row["b"]]
+        cells = [row["number"], *names, str(row["pairs"]), difference, *p_values]
         table.add_row(*map(Text, cells))
     return table
 
