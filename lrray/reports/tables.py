@@ -61,19 +61,34 @@ def _spread(row: Row) -> dict[str, Any]:
 
 
 def to_latex(table: Table) -> str:
-    r"""A ``booktabs`` table; standard errors and n beside every measured number."""
-    columns = table.columns
-    rows = [[_latex(row.get(name)) for name in columns] for row in table.rows]
-    alignment = "".join("r" if name in table.numeric else "l" for name in columns)
+    r"""A ``booktabs`` table with numbers by ``siunitx``; n stands once where it is the same.
+
+    It is in the caption where all measured numbers have one n, in a column of its own where those
+    of each row do, else beside each number.
+    """
+    numbers = [_measured(row) for row in table.rows]
+    every = {value.n for row in numbers for value in row}
+    by_row = all(len({value.n for value in row}) <= 1 for row in numbers)
+    caption = latex_text(table.caption)
+    columns = list(table.columns)
+    rows = [[_latex(row.get(name), own_n=not by_row) for name in columns] for row in table.rows]
+    headings = [_symbols(latex_text(name)) for name in columns]
+    numeric = [name in table.numeric for name in columns]
+    if len(every) == 1:
+        caption += f" Mean $\\pm$ standard error, $n = {every.pop()}$." if every != {1} else ""
+    elif by_row and every:
+        headings, numeric = [*headings, "$n$"], [*numeric, True]
+        for row, own in zip(rows, numbers, strict=True):
+            row.append(str(own[0].n) if own else "--")
     lines = [
-        r"% needs \usepackage{booktabs}",
+        r"% needs \usepackage{booktabs} and \usepackage{siunitx}",
         r"\begin{table}",
         r"\centering",
-        f"\\caption{{{latex_text(table.caption)}}}",
+        f"\\caption{{{_symbols(caption)}}}",
         f"\\label{{tab:{table.name}}}",
-        f"\\begin{{tabular}}{{{alignment}}}",
+        f"\\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}",
         r"\toprule",
-        _latex_row(map(latex_text, columns)),
+        _latex_row(headings),
         r"\midrule",
         *map(_latex_row, rows),
         r"\bottomrule",
@@ -81,6 +96,17 @@ def to_latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _measured(row: Row) -> list[Summary]:
+    return [value for value in row.values() if isinstance(value, Summary)]
+
+
+def _symbols(text: str) -> str:
+    """Escaped text with the two alphas as they are written by hand."""
+    for name in "XZ":
+        text = text.replace(rf"alpha\_{name}", rf"$\alpha_{name}$")
+    return text
 
 
 def _latex_row(texts: Iterable[str]) -> str:
@@ -92,17 +118,26 @@ def latex_text(text: str) -> str:
     return text.translate(_LATEX)
 
 
-def _latex(value: Any) -> str:
+def _latex(value: Any, own_n: bool) -> str:
     if not isinstance(value, Summary):
+        return _symbols(latex_text(cell_text(value)))
+    text = _number(value)
+    return f"{text} ($n = {value.n}$)" if own_n else text
+
+
+def _number(value: Summary) -> str:
+    r"""``\num{0.754 \pm 0.004}``; an exponent stands once, after both."""
+    if not math.isfinite(value.mean):
         return latex_text(cell_text(value))
-    mean, error = (_latex_number(part) for part in rounded(value.mean, value.standard_error))
-    number = f"{mean} \\pm {error}" if error else mean
-    return f"${number}$ ($n = {value.n}$)"
-
-
-def _latex_number(text: str) -> str:
-    number, e, exponent = text.partition("e")
-    return f"{number} \\times 10^{{{int(exponent)}}}" if e else text
+    if value.n < 2:
+        return f"\\num{{{cell_text(value)}}}"
+    mean, error = rounded(value.mean, value.standard_error)
+    digits, e, exponent = mean.partition("e")
+    if e and error:
+        decimals = len(digits.partition(".")[2])
+        error = f"{float(error) / 10 ** int(exponent):.{decimals}f}"
+    power = f"e{int(exponent)}" if e else ""
+    return "\\num{" + digits + (f" \\pm {error}" if error else "") + power + "}"
 
 
 def cell_text(value: Any) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from runs import cell_of, fill, finish, loss_of, new_run
 
+from lrray.reports.content import Table
 from lrray.reports.report import is_cheap, write_page, write_report
-from lrray.reports.tables import latex_text
+from lrray.reports.tables import latex_text, to_latex
 from lrray.results.groups import groups_of, mean_curve, metrics_of
 from lrray.results.run import Run
 from lrray.statistics import summarize
@@ -83,14 +84,35 @@ def test_the_table_holds_mean_standard_error_n_and_interval_over_seeds(folder, p
 def test_the_latex_table_is_whole_and_escaped(folder, page):
     text = (folder.path / "means.tex").read_text()
     assert r"settings.hidden\_size" in text
-    assert r"gru & 4 & $2.2500 \pm 0.0058$ ($n = 3$) &" in text
+    assert r"gru & 4 & \num{2.2500 \pm 0.0058} & \num{200 \pm 0} & 3 \\" in text
     assert text.count(r"\\") == 7
-    assert r"\begin{tabular}{lrrr}" in text
+    assert r"\begin{tabular}{lrrrr}" in text  # the last column is n: one setting lacks a seed
     rules = [line for line in text.splitlines() if line.endswith("rule")]
     assert rules == [r"\toprule", r"\midrule", r"\bottomrule"]
     assert latex_text("a_b 5% & {x}^2 ~ $") == (
         r"a\_b 5\% \& \{x\}\textasciicircum{}2 \textasciitilde{} \$"
     )
+
+
+def test_a_latex_table_says_n_once_where_it_can():
+    same = [{"alpha_X": 0.1, "loss": summarize([1.0, 1.2])}, {"loss": summarize([2.0, 2.1])}]
+    text = to_latex(Table("t", "By alpha_X.", same))
+    assert r"\caption{By $\alpha_X$. Mean $\pm$ standard error, $n = 2$.}" in text
+    assert r"$\alpha_X$ & loss \\" in text
+    assert text.count("n =") == 1
+
+    mixed = [{"loss": summarize([1.0, 1.2]), "size": summarize([1.0, 2.0, 3.0])}]
+    assert r"\num{1.10 \pm 0.10} ($n = 2$) & \num{2.00 \pm 0.58} ($n = 3$)" in to_latex(
+        Table("t", "Mixed.", mixed)
+    )
+    single = to_latex(Table("t", "One seed.", [{"loss": summarize([1.0])}]))
+    assert r"\num{1}" in single
+    assert "pm" not in single
+
+
+def test_large_numbers_have_their_exponent_once():
+    values = [{"tokens": summarize([1.0e7, 1.2e7])}]
+    assert r"\num{1.10 \pm 0.10e7}" in to_latex(Table("t", "", values))
 
 
 def test_a_page_to_commit_holds_the_report_its_files_and_the_authors_notes(folder, tmp_path):

@@ -137,6 +137,8 @@ def _means_picture(groups: list[Group], metric: str) -> Picture:
     counts = sorted({len(group.values(metric)) for group in groups})
     n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}"
     caption = f"{metric}: mean ± one standard error over seeds ({n})."
+    if counts == [1]:
+        caption = f"{metric} of a single seed each."
     return Picture(f"means_{_stem(metric)}", caption, lambda: means_figure(groups, metric))
 
 
