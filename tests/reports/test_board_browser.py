@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 import pytest
+from axe_core_python.selenium import Axe
 from board_process import running_board
 from runs import cell_of, fill, fill_many, finish, new_run
 from selenium.common.exceptions import TimeoutException
@@ -194,6 +195,30 @@ def test_nothing_is_cut_off_on_a_narrow_screen(browser, tmp_path):
                 assert browser.execute_script(width) == 390
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_can_be_read_by_all(browser, tmp_path, scheme):
+    """No rule of axe-core is broken, contrast and names for screen readers among them."""
+    folder = new_run(tmp_path)
+    cells = fill(folder)
+    finish(folder, 18)
+    place = folder.path.relative_to(tmp_path)
+    cell = f"cell?at={place}&cell="
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        with running_board(tmp_path) as url:
+            for page, there in (
+                ("", "1 in this folder"), (f"run?at={place}", "18 cells"),
+                (cell + cells[0].id, "Settings"), (cell + cells[-1].id, "Traceback …"),
+            ):  # fmt: skip
+                browser.get(url + page)
+                until(browser, lambda there=there: there in text(browser))
+                broken = Axe().run(browser)["violations"]
+                assert not broken, [(rule["id"], rule["nodes"][0]["html"]) for rule in broken]
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_columns_are_chosen_and_those_of_positions_are_hidden_at_first(browser, tmp_path):

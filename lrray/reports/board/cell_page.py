@@ -42,7 +42,7 @@ async def show_cell(live: LiveRun, at: str, cell_id: str) -> None:
         ui.link("all runs", "/")
         ui.link(live.run.name, address_of(at))
         ui.label(name)
-    with ui.element("main").classes("page"):
+    with ui.element("div").classes("page"):
         ui.html(f"<h1 class='question'>{escape(name)}</h1>", sanitize=False)
         state = record.state if record else str(row.get("state", "not begun"))
         with ui.row().classes("facts"):

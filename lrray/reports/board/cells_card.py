@@ -11,13 +11,11 @@ from nicegui import events, ui
 from lrray.errors import LrrayError
 from lrray.reports.board.index import Query, Row
 from lrray.reports.board.live import LiveRun
-from lrray.reports.board.runs_page import address_of, key_of
+from lrray.reports.board.runs_page import STATE_SLOT, address_of, key_of
 from lrray.text import plain, with_error
 
-_STATE_SLOT = """
-<q-td :props="props"><q-badge outline
-  :color="{done: 'teal-8', failed: 'deep-orange-9', running: 'blue-8'}[props.value] || 'grey-8'"
-  >{{ props.value }}</q-badge></q-td>
+_TICK_SLOT = """
+<q-checkbox v-model="props.selected" dense :aria-label="LABEL" />
 """
 _HINT = "e.g.  state=failed  seed<3  loss<=0.5  gru"
 
@@ -51,7 +49,12 @@ class CellsCard:
                 rows=[], columns=[], selection="multiple", pagination=self._pagination(0),
                 on_select=lambda event: on_select([row["id"] for row in event.selection]),
             ).props("flat dense binary-state-sort :rows-per-page-options=[25,50,100]")  # fmt: skip
-            self._table.add_slot("body-cell-state", _STATE_SLOT)
+            self._table.add_slot("body-cell-state", STATE_SLOT)
+            for slot, label in (
+                ("header-selection", "'draw all these cells'"),
+                ("body-selection", "'draw cell ' + props.row.id"),
+            ):
+                self._table.add_slot(slot, _TICK_SLOT.replace("LABEL", label))
             self._table.on("request", self._turn)
             self._table.on("rowClick", lambda event: self._open(event.args[1]["id"]))
 

@@ -34,7 +34,7 @@ async def show_run(live: LiveRun, alone: bool) -> None:
             ui.link("all runs", "/")
         ui.label(live.run.name)
         seen = ui.label().classes("live")
-    with ui.element("main").classes("page"):
+    with ui.element("div").classes("page"):
         updates = [_header(live), _progress(live)]
         with ui.element("div").classes("two"):
             curves = CurvesCard(live)

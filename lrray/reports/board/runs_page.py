@@ -29,7 +29,7 @@ _COLUMNS = (
     ("best", "best", "left"), ("question", "question", "left"), ("kind", "kind", "left"),
     ("run", "run", "left"),
 )  # fmt: skip
-_STATE_SLOT = """
+STATE_SLOT = """
 <q-td :props="props"><span :class="'fact ' + props.value">{{ props.value }}</span></q-td>
 """
 _PROGRESS_SLOT = """
@@ -56,9 +56,9 @@ def show_runs(root: Path) -> None:
     """Builds the page and keeps it up to date while it is open."""
     with page_bar(root.name):
         ui.label(str(root))
-    with ui.element("main").classes("page"), ui.element("div").classes("card"):
+    with ui.element("div").classes("page"), ui.element("div").classes("card"):
         with ui.row().classes("tools w-full"):
-            ui.label("Runs").classes("card-title")
+            ui.html("<h1 class='card-title'>Runs</h1>", sanitize=False)
             words = ui.input(placeholder=_HINT, on_change=lambda: update()).classes("filter")
             words.props("dense outlined clearable debounce=250 aria-label='filter of runs'")
             note = ui.label().classes("muted")
@@ -68,7 +68,7 @@ def show_runs(root: Path) -> None:
             pagination={"rowsPerPage": 25},
         ).props("flat dense binary-state-sort")  # fmt: skip
         for name, slot in (
-            ("state", _STATE_SLOT), ("progress", _PROGRESS_SLOT), ("study", _STUDY_SLOT),
+            ("state", STATE_SLOT), ("progress", _PROGRESS_SLOT), ("study", _STUDY_SLOT),
         ):  # fmt: skip
             table.add_slot(f"body-cell-{name}", slot)
         table.on("rowClick", lambda event: ui.navigate.to(address_of(event.args[1]["at"])))
