@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -55,12 +56,13 @@ def _measure_size(gssm: GSSM, hidden_size: int, sampler: float) -> list[dict[str
     for _ in range(NUM_TURNS):
         ours, by_hand = Stopwatch(device), Stopwatch(device)
         runs.append(_this_loop(gssm, _model(gssm, hidden_size), num_steps, ours))
-        _hand_written(gssm, _model(gssm, hidden_size), num_steps, device, by_hand)
+        tokens = gssm.sample(num_steps * BATCH_SIZE, SEQ_LEN)
+        hand_written(tokens, BATCH_SIZE, _model(gssm, hidden_size), device, by_hand)
         ratios.append(by_hand.seconds_per_step() / ours.seconds_per_step())
     speed = max(run["tokens_per_s"] for run in runs)
     wait = statistics.median(run["data_wait_share"] for run in runs)
     flops = model_size(_model(gssm, hidden_size), SEQ_LEN).flops_per_token
-    peak = _matmul_flops_per_s(device)
+    peak = matmul_flops_per_s(device)
     what = f"training, hidden {hidden_size}"
     note = f"llama, 4 layers, {SEQ_LEN} x {BATCH_SIZE} tokens, {_name(device)}"
     spread = f"median of {NUM_TURNS} pairs, {min(ratios):.2f} to {max(ratios):.2f}"
@@ -113,12 +115,12 @@ def _this_loop(
     return train(model, gssm, config, should_stop=stopwatch).metrics
 
 
-def _hand_written(
-    gssm: GSSM, model: nn.Module, num_steps: int, device: torch.device, stopwatch: Stopwatch
-) -> None:
-    """The least that trains the model: its data lies ready in memory."""
-    tokens = gssm.sample(num_steps * BATCH_SIZE, SEQ_LEN)
-    batches = torch.from_numpy(tokens).long().split(BATCH_SIZE)
+def hand_written(
+    tokens: NDArray[Any], batch_size: int, model: nn.Module, device: torch.device,
+    stopwatch: Stopwatch,
+) -> None:  # fmt: skip
+    """The least that trains the model on ``tokens`` ``[N, T]``: they lie ready in memory."""
+    batches = torch.from_numpy(tokens).long().split(batch_size)
     hugging_face = model.model.to(device)
     assert isinstance(hugging_face, nn.Module)
     optimizer = torch.optim.AdamW(hugging_face.parameters(), lr=1e-3, fused=True)
@@ -145,7 +147,7 @@ def _sampler_tokens_per_s(gssm: GSSM) -> float:
     return statistics.median(speeds)
 
 
-def _matmul_flops_per_s(device: torch.device) -> float:
+def matmul_flops_per_s(device: torch.device) -> float:
     size, dtype = (8192, torch.bfloat16) if device.type == "cuda" else (1024, torch.float32)
     a, b = torch.randn(2, size, size, device=device, dtype=dtype)
     best = 0.0

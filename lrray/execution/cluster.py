@@ -17,7 +17,7 @@ from lrray.errors import LrrayError
 from lrray.execution.process_group import Workers
 from lrray.execution.ray_files import private_folder, private_token
 from lrray.files import check_path, working_folder
-from lrray.studies.schema import Resources
+from lrray.studies.resources import Resources
 
 WAIT_S = 5.0
 """How long a cluster may take to answer: Ray itself would try for minutes."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrray.execution.gauges import forget_points, show_point
 from lrray.execution.own_copy import import_copy
@@ -17,6 +17,9 @@ from lrray.results.plain import plain_result
 from lrray.statistics import summarize
 from lrray.studies.cell import Cell
 from lrray.studies.kind import CellContext, load_kind
+
+if TYPE_CHECKING:  # torch loads where models are trained
+    from lrray.training.packing import Pack
 
 _RESULT = "result.json"
 
@@ -29,6 +32,7 @@ def call(
     tell: Callable[[Any], None] | None = None,
     should_stop: Callable[[], bool] = never,
     commit: Callable[[], None] = lambda: None,
+    pack: Pack | None = None,
 ) -> dict[str, Any]:
     """Calls the kind's function; over a list of seeds it averages.
 
@@ -43,6 +47,7 @@ def call(
         tell: hears every logged point as well.
         should_stop: whether the cell is to end early.
         commit: hears that the cell's checkpoint folder is whole.
+        pack: the cells that it is computed together with.
 
     Raises:
         Stopped: it did, and left a checkpoint.
@@ -63,6 +68,7 @@ def call(
         log=log,
         should_stop=should_stop,
         commit=commit,
+        pack=pack,
     )
     seeds = cell.settings.get("seed")
     try:

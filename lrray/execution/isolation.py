@@ -7,8 +7,8 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -35,13 +35,20 @@ def isolated(run: Callable[[Cell], _Result]) -> Callable[[Cell], _Result]:
     """
 
     def run_isolated(cell: Cell) -> _Result:
-        state = _State()
-        try:
+        with given_back():
             return run(cell)
-        finally:
-            state.restore()
 
     return run_isolated
+
+
+@contextmanager
+def given_back() -> Iterator[None]:
+    """Within it, a process may be changed as :func:`isolated` says."""
+    state = _State()
+    try:
+        yield
+    finally:
+        state.restore()
 
 
 @dataclass

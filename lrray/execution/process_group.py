@@ -19,7 +19,7 @@ from lrray.results.folder import RunFolder
 from lrray.storage.cells import Commit, checkpointed, shared_by_ranks
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
-from lrray.studies.schema import Resources
+from lrray.studies.resources import Resources
 from lrray.training.stopping import Stopped
 
 TRIAL_CPU = 0.01

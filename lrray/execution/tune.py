@@ -20,7 +20,7 @@ from lrray.execution.ray_watch import RayWatch
 from lrray.execution.worker import trial
 from lrray.results.folder import RunFolder
 from lrray.studies.kind import load_kind
-from lrray.studies.schema import Resources
+from lrray.studies.resources import Resources
 
 if TYPE_CHECKING:
     from lrray.search.queue import CellSource
@@ -107,6 +107,7 @@ def run_cells(
                 "limits": asdict(limits),
                 "spread": asdict(spread),
                 "report": scheduler is not None,
+                "pack": resources.pack > 1,
                 "path": [str(Path.cwd())],
             },
             tune_config=tune.TuneConfig(

@@ -17,15 +17,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lrray.errors import is_full_disk, no_room
-from lrray.execution.attempts import Limits, Outcome, forget, retried
+from lrray.execution.attempts import Limits, retried
 from lrray.execution.compute import call
 from lrray.execution.isolation import isolated
+from lrray.execution.keeping import durable, usable
 from lrray.execution.own_copy import work_in
+from lrray.execution.packed import can_share_a_process, run_packed
 from lrray.execution.process_group import Workers, node_name, run_on_workers
 from lrray.execution.stopping import StopFlag
 from lrray.execution.watchdog import limited
 from lrray.results.folder import RunFolder
-from lrray.results.plain import plain_result
 from lrray.results.record import CellRecord
 from lrray.storage.cells import Commit, checkpointed, fetch_curves, handed_over
 from lrray.storage.folder import open_folder
@@ -37,26 +38,36 @@ _ALONE = Workers()
 
 
 def trial(config: Mapping[str, Any]) -> None:
-    """The Tune trainable: runs ``config['cells']`` in ``config['folder']``."""
+    """The Tune trainable: runs ``config['cells']`` in ``config['folder']``.
+
+    Where ``config['pack']`` says so, it computes them together (:mod:`lrray.execution.packed`).
+    """
     from ray import tune
 
     work_in(config["path"])
     folder, spread = open_folder(config["folder"], node_name()), Workers(**config["spread"])
+    limits, cells = Limits(**config["limits"]), [Cell(**data) for data in config["cells"]]
     # A scheduler compares the curves of searched cells while they run.
     tell = _report if config["report"] else None
-    run = tracked(_kept(folder, Limits(**config["limits"]), spread, tell), folder)
-    run = handed_over(run, folder, computes_here=spread.workers == 1)
-    for data in config["cells"]:
-        try:
-            run(Cell(**data))
-        except KeyboardInterrupt:
-            return  # the driver that asked for it is about to end
-        except Exception as error:
-            if not is_full_disk(error):
-                raise
-            tune.report({"cells_done": 0, **no_room(error)})
-            return  # Tune would try again at once
-    tune.report({"cells_done": len(config["cells"])})
+
+    def around(run: Callable[[Cell], CellRecord]) -> Callable[[Cell], CellRecord]:
+        return handed_over(tracked(run, folder), folder, computes_here=spread.workers == 1)
+
+    try:
+        if config["pack"] and can_share_a_process(cells, folder, limits):
+            run_packed(cells, folder, limits, around)
+        else:
+            run = around(_kept(folder, limits, spread, tell))
+            for cell in cells:
+                run(cell)
+    except KeyboardInterrupt:
+        return  # the driver that asked for it is about to end
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        tune.report({"cells_done": 0, **no_room(error)})
+        return  # Tune would try again at once
+    tune.report({"cells_done": len(cells)})
 
 
 def _report(point: Mapping[str, float]) -> None:
@@ -101,32 +112,3 @@ def _kept(
     run = run_elsewhere if spread.workers > 1 else checkpointed(run_cell, folder)
     run = limited(isolated(usable(run)), folder, limits)
     return durable(retried(run, folder, limits), folder)
-
-
-def durable(run: Callable[[Cell], Outcome], folder: RunFolder) -> Callable[[Cell], CellRecord]:
-    """Keeps how a cell ended; one whose record is there is not run again."""
-
-    def run_durable(cell: Cell) -> CellRecord:
-        (record,) = folder.load_cells([cell.id])
-        if record is not None:
-            return record
-        outcome = run(cell)
-        if outcome.result is None:
-            folder.save_failure(cell, outcome.reason, outcome.traceback, outcome.seconds)
-        else:
-            folder.save_cell(cell, dict(outcome.result), outcome.seconds)
-        forget(folder, cell.id)
-        record = folder.load_cell(cell.id)
-        assert record is not None
-        return record
-
-    return run_durable
-
-
-def usable(run: Callable[[Cell], Mapping[str, Any]]) -> Callable[[Cell], dict[str, Any]]:
-    """Refuses a result that diverged or that no file can hold."""
-
-    def run_usable(cell: Cell) -> dict[str, Any]:
-        return plain_result(run(cell))
-
-    return run_usable

@@ -83,7 +83,8 @@ class DrawnGraph:
     def _sampler(self) -> Sampler:
         return Sampler(self.graph, self.seed, self.tables)
 
-    def _forward_plan(self, dtype: Precision) -> ForwardPlan:
+    def forward_plan(self, dtype: Precision) -> ForwardPlan:
+        """The tables laid out for the forward recursion, in that precision."""
         if dtype not in self._forward_plans:
             if dtype not in ("float64", "float32"):
                 raise LrrayError("dtype", "must be 'float64' or 'float32'", got=dtype)

@@ -123,11 +123,11 @@ class GSSM(DrawnGraph):
         self._require_fixed_kernels("nll_monte_carlo")
         checked, threads = checked_tokens(tokens, self.vocab_size), checked_threads(num_threads)
         check_workspace(self.graph, threads)
-        plan = self._forward_plan(dtype)
+        plan = self.forward_plan(dtype)
         result = token_nll(plan, checked, threads)
         beyond = ~(result < plan.largest_nll).all(axis=1)  # NaN, where float32 has left its range
         if beyond.any():
-            result[beyond] = token_nll(self._forward_plan("float64"), checked[beyond], threads)
+            result[beyond] = token_nll(self.forward_plan("float64"), checked[beyond], threads)
         return result if per_token else result.sum(axis=1)
 
     def nll_monte_carlo(
@@ -189,7 +189,7 @@ class GSSM(DrawnGraph):
     def _filtering(self, tokens: ArrayLike) -> tuple[ForwardPlan, NDArray[Any]]:
         self._require_fixed_kernels("nll_monte_carlo")
         check_workspace(self.graph, num_threads=1)
-        return self._forward_plan("float64"), checked_tokens(tokens, self.vocab_size)
+        return self.forward_plan("float64"), checked_tokens(tokens, self.vocab_size)
 
     @overload
     def ngram_entropy(self, order: int, num_positions: None = None) -> float: ...
@@ -213,7 +213,7 @@ class GSSM(DrawnGraph):
                 (:meth:`ngram_entropy_monte_carlo` estimates it).
         """
         self._require_fixed_kernels("ngram_entropy_monte_carlo")
-        order, plan = self._checked_order(order), self._forward_plan("float64")
+        order, plan = self._checked_order(order), self.forward_plan("float64")
         if num_positions is not None:
             num_positions = checked_integer(num_positions, "num_positions", low=1)
             return entropy_by_position(plan, order, num_positions)
@@ -243,7 +243,7 @@ class GSSM(DrawnGraph):
         self._require_fixed_kernels()
         order = self._checked_order(order)
         check_surrogate(self.graph, order)
-        plan = self._forward_plan("float64")
+        plan = self.forward_plan("float64")
         blocks = list(ngram_blocks(plan, long_run(plan), order))
         return MarkovSurrogate(self.graph, self.seed, np.concatenate(blocks))
 

@@ -37,11 +37,15 @@ def linear_recurrence(a: Tensor, b: Tensor) -> Tensor:
 class _LinearRecurrence(torch.autograd.Function):
     """The gradient of a linear recurrence is the same recurrence, run backwards in time."""
 
+    generate_vmap_rule = True  # for models that are trained side by side
+
     @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-        states = _scan(a, b)
-        ctx.save_for_backward(a, states)
-        return states
+    def forward(a: Tensor, b: Tensor) -> Tensor:
+        return _scan(a, b)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[0], output)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,9 +53,8 @@ class _LinearRecurrence(torch.autograd.Function):
         # dL/db[t] = g[t] + a[t+1] * dL/db[t+1]
         next_a = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1)
         grad_b = _scan(next_a.flip(1), grad_outputs[0].flip(1)).flip(1)
-        grad_a = torch.zeros_like(a)
-        grad_a[:, 1:] = grad_b[:, 1:] * states[:, :-1]
-        return grad_a, grad_b
+        grad_a = grad_b[:, 1:] * states[:, :-1]
+        return torch.cat([torch.zeros_like(a[:, :1]), grad_a], dim=1), grad_b
 
 
 def _scan(a: Tensor, b: Tensor) -> Tensor:

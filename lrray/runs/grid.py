@@ -38,15 +38,16 @@ class GridProgram:
 
     def phases(self) -> Iterator[Phase]:
         """All cells that are missing, or one search per grid point."""
+        from lrray.search.fixed import FixedCells
         from lrray.search.memory import Searches
-        from lrray.search.queue import FixedCells, SearchedCells
+        from lrray.search.queue import SearchedCells
 
         kind = load_kind(self.study.kind)
         if self.study.search is None:
             self.folder.note_outdated(self.wanted())
             missing = [cell for cell in self._cells() if not self.folder.load_cell(cell.id)]
             missing.sort(key=lambda cell: kind.order(cell.settings))
-            cells = FixedCells(self.folder, missing, self.slots)
+            cells = FixedCells(self.folder, missing, self.slots, self.study.resources.pack)
             yield Phase("running cells", cells, numbers=kind.live)
         else:
             opened = Searches(self.folder, self.known)

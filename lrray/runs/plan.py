@@ -20,7 +20,8 @@ from lrray.studies.cell import Cell, make_cell
 from lrray.studies.code import read_code_anew
 from lrray.studies.grid import GridPoint
 from lrray.studies.load import LoadedStudy
-from lrray.studies.schema import CellStudy, Resources
+from lrray.studies.resources import Resources
+from lrray.studies.schema import CellStudy
 from lrray.text import duration
 
 

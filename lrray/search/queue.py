@@ -6,7 +6,7 @@ What a cell gave is read from its file, so a result counts only once it is durab
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
@@ -22,9 +22,6 @@ from lrray.search.objective import Objective
 from lrray.search.proposals import Proposals
 from lrray.search.samplers import Space
 from lrray.studies.cell import Cell
-
-BATCH_S = 1.0
-"""Short cells share a trial up to about this much work: a trial itself costs about 0.07 s."""
 
 
 class CellSource:
@@ -122,34 +119,6 @@ class CellSource:
             str(self.folder.path), f"cannot be written any longer: {reason.strerror}",
             fix="make room, then run the same command with --resume",
         )  # fmt: skip
-
-
-class FixedCells(CellSource):
-    """A list of cells, each run once; short ones are grouped."""
-
-    def __init__(self, folder: RunFolder, cells: Iterable[Cell], slots: int) -> None:
-        super().__init__(folder)
-        self._waiting = deque(cells)
-        self._slots = max(1, slots)
-        self._seconds = BATCH_S  # of one cell, as far as is known
-
-    @property
-    def num_left(self) -> int:
-        """Cells not yet handed out."""
-        return len(self._waiting)
-
-    def take(self, trial_id: str) -> list[Cell]:
-        """As many cells as make about ``BATCH_S`` of work, leaving some for every slot."""
-        size = int(BATCH_S / max(self._seconds, 1e-3))
-        share = -(-len(self._waiting) // (2 * self._slots))
-        count = min(max(1, min(size, share)), len(self._waiting))
-        return [self._waiting.popleft() for _ in range(count)]
-
-    def ended(self, trial_id: str, records: list[CellRecord | None]) -> None:
-        """Learns how long a cell takes."""
-        seconds = [record.seconds for record in records if record is not None]
-        if seconds:
-            self._seconds = 0.5 * self._seconds + 0.5 * sum(seconds) / len(seconds)
 
 
 @dataclass

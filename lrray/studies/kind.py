@@ -12,10 +12,13 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.schema import StudyBase
+
+if TYPE_CHECKING:  # torch loads where models are trained
+    from lrray.training.packing import Pack
 
 ENTRY_POINTS = "lrray.kinds"
 """Group of the entry points that name kinds of other packages."""
@@ -50,6 +53,9 @@ class CellContext:
     """Says that all files in ``checkpoint`` are whole now, and stand for the same moment: where
     nodes share no disk, they are what the cell goes on with elsewhere. Of a cell's several workers
     the first one alone commits."""
+    pack: Pack | None = None
+    """The cells that this one is trained together with; None: it is trained alone. Only those of
+    kinds with a ``pack_key`` are."""
 
 
 def _nothing_to_check(studies: Sequence[Any], where: str, data_folder: Path) -> None:
@@ -92,6 +98,9 @@ class Kind:
     load_model: Callable[[Mapping[str, Any], Path], Any] | None = None
     """Makes the model that a cell with these settings trained, from the folder of the weights that
     the cell kept (:mod:`lrray.kinds.weights`); None: it trains none."""
+    pack_key: Callable[[Mapping[str, Any]], str] | None = None
+    """Of a cell's settings: one process can compute cells of equal keys together, their numbers
+    being what they are alone. None: ``resources.pack`` is refused."""
     program: str = "lrray.runs.grid:GridProgram"
     """The :class:`lrray.search.program.Program` that works a study off."""
 

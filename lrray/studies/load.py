@@ -12,6 +12,7 @@ from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.foreign import PAGE, recognise
 from lrray.studies.grid import GridPoint, expand
 from lrray.studies.kind import Kind, known_kinds, load_kind
+from lrray.studies.resources import Resources
 from lrray.studies.tuned import Tuned, look_up
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -185,7 +186,22 @@ class LoadedStudy:
             LrrayError: see :attr:`lrray.studies.kind.Kind.check`.
         """
         studies = [point.study for point in self.points]
+        self._check_pack()
         self.kind.check(studies, str(self.path), out / self.name / "data")
+
+    def _check_pack(self) -> None:
+        resources: Resources = self.first.resources
+        where = f"{self.path}: resources.pack"
+        if resources.pack > 1 and self.kind.pack_key is None:
+            raise LrrayError(
+                where, f"a study of kind {self.first.kind} runs each of its cells alone",
+                got=resources.pack, fix="leave it out",
+            )  # fmt: skip
+        if resources.pack > 1 and self.first.search is not None:
+            raise LrrayError(
+                where, "packs cells of a grid; a search proposes one after the other",
+                got=resources.pack, fix="leave it out",
+            )  # fmt: skip
 
     def resolved(self) -> dict[str, Any]:
         """The study with every default written out, its grid, and where tuned settings are from."""

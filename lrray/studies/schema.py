@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from lrray.config import Problem, Settings
 from lrray.errors import did_you_mean
 from lrray.references import is_reference
+from lrray.studies.resources import Resources
 from lrray.studies.space import SearchSpace
 
 if TYPE_CHECKING:  # Optuna loads where a study searches
@@ -49,34 +50,6 @@ def _checked_seeds(value: Any) -> Any:
 
 SeedSetting = Annotated[int | tuple[int, ...], BeforeValidator(_checked_seeds)]
 """A number of seeds, or the seeds themselves."""
-
-
-class Resources(Settings):
-    """What one cell needs while it runs; no part of its identity."""
-
-    cpu: Annotated[float, Field(gt=0)] = 1
-    """CPU cores per worker."""
-    gpu: Annotated[float, Field(ge=0)] = 0
-    """GPUs per worker; a fraction shares one among cells."""
-    memory_gb: Annotated[float, Field(gt=0)] | None = None
-    """Memory limit of each worker of a cell; a cell that passes it is stopped and counted as out
-    of memory."""
-    time_limit_s: Annotated[float, Field(gt=0)] | None = None
-    """Time limit of a cell."""
-    max_concurrent: Annotated[int, Field(ge=1)] | None = None
-    """Most cells that run at once; None: as many as fit."""
-    workers: Annotated[int, Field(ge=1)] = 1
-    """Processes per cell; above 1 the cell trains in parallel, each worker with its own CPUs."""
-    wait_for_nodes_min: Annotated[float, Field(ge=0)] | None = None
-    """Minutes that a cluster which starts nodes on demand may take until a cell fits; then, or
-    with 0 at once, a cell that fits nowhere is refused. None: 15 on a cluster of ``ray up``, 0
-    elsewhere."""
-    max_failures: Annotated[int, Field(ge=0)] = 1
-    """Times a cell that raised is tried again before it counts as failed."""
-    cell_minutes: Annotated[float, Field(gt=0)] | None = None
-    """How long a cell is expected to take; for ``--plan`` until a first one has run."""
-    price_per_gpu_hour: Annotated[float, Field(ge=0)] | None = None
-    """For the cost in ``--plan``."""
 
 
 class Search(Settings):

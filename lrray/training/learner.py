@@ -33,14 +33,14 @@ class Learner:
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig, workers: Workers) -> None:
-        self._config, self._workers = config, workers
+        self.config, self._workers = config, workers
         self.bf16 = use_bf16(config, workers.device)
         self.model = model.to(workers.device)
         if config.compile:
             self.model.compile()
         self._is_sharded = workers.world_size > 1 and config.parallel == "fsdp"
         self._parallel = self._spread()
-        self._optimizer = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             _decayed_and_not(self.model, config.weight_decay),
             betas=config.betas,
             fused=True,  # one kernel for all parameters, also on the CPU
@@ -51,7 +51,7 @@ class Learner:
         """The model as the workers train it; its parameters stay reachable as ``self.model``'s."""
         if self._workers.world_size == 1:
             return self.model
-        if self._config.parallel == "ddp":
+        if self.config.parallel == "ddp":
             return replicate(self.model, self._workers.device)
         shard(self.model, self._workers, self.bf16)
         return self.model
@@ -64,9 +64,9 @@ class Learner:
             all workers before clipping (none without clipping); both stay on the device.
         """
         # Dropout is a function of (seed, step, worker), so a resumed run needs no random state.
-        seeds = np.random.SeedSequence([self._config.model_seed, number, self._workers.rank])
+        seeds = np.random.SeedSequence([self.config.model_seed, number, self._workers.rank])
         torch.manual_seed(int(seeds.generate_state(1)[0]))
-        parts = tokens.split(self._config.micro_batch_size or len(tokens))
+        parts = tokens.split(self.config.micro_batch_size or len(tokens))
         loss = torch.zeros((), device=tokens.device)
         for index, part in enumerate(parts):
             with self._exchange_gradients(index == len(parts) - 1):
@@ -74,10 +74,10 @@ class Learner:
                 share.backward()
             loss += share.detach()
         norm = self._clip()
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._config, number)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, number)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         return loss, norm
 
     def _loss(self, tokens: Tensor) -> Tensor:
@@ -94,9 +94,9 @@ class Learner:
         return nullcontext()
 
     def _clip(self) -> Tensor | None:
-        if self._config.max_grad_norm is None:
+        if self.config.max_grad_norm is None:
             return None
-        norm = nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.config.max_grad_norm)
         return whole(norm.detach())
 
     def tensors(self) -> dict[str, Tensor]:
@@ -108,12 +108,12 @@ class Learner:
         return {
             f"{key}.{name}": value
             for name, parameter in self.model.named_parameters()
-            for key, value in self._optimizer.state[parameter].items()
+            for key, value in self.optimizer.state[parameter].items()
         }
 
     def is_finite(self) -> bool:
         """Whether all weights and their optimizer state are finite, in every worker."""
-        states = (value for state in self._optimizer.state.values() for value in state.values())
+        states = (value for state in self.optimizer.state.values() for value in state.values())
         own = (own_part(tensor) for tensor in (*self._parameters, *states))
         return not self._workers.any(not all(bool(tensor.isfinite().all()) for tensor in own))
 
@@ -125,14 +125,14 @@ class Learner:
         """
         load_tensors(self.tensors(), model)
         parameters = dict(self.model.named_parameters())
-        ordered = [p for group in self._optimizer.param_groups for p in group["params"]]
+        ordered = [p for group in self.optimizer.param_groups for p in group["params"]]
         index = {parameter: i for i, parameter in enumerate(ordered)}
         states: dict[int, dict[str, Tensor]] = {}
         for key_and_name in optimizer:
             key, name = key_and_name.split(".", 1)
             value = _state_like(parameters[name], optimizer, key_and_name)
             states.setdefault(index[parameters[name]], {})[key] = value
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": states})
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": states})
 
 
 def _state_like(parameter: Tensor, saved: SavedTensors, name: str) -> Tensor:

@@ -41,6 +41,7 @@ from lrray.training.streams import TokenSource
 _ASK_EVERY = 4
 """Steps between two questions to several workers whether to stop: each makes them wait for their
 GPUs. Few, since whoever stops a study waits a short time for checkpoints."""
+MakeLearner = Callable[[nn.Module, TrainConfig, Workers], Learner]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def train(
     progress: bool = False,
     tensorboard: bool = False,
     branch: Branch | None = None,
+    make_learner: MakeLearner = Learner,
 ) -> TrainResult:
     """Trains a model in place; goes on from the newest sound checkpoint in ``run_dir``.
 
@@ -98,6 +100,7 @@ def train(
         progress: whether to draw a bar on a terminal.
         tensorboard: whether to write event files to ``run_dir``.
         branch: where a run of fewer steps may have left a checkpoint to begin with.
+        make_learner: makes what takes the steps; see :class:`lrray.training.packing.Pack`.
 
     Returns:
         How the run ended; a stopped one has written a checkpoint and goes on when called again.
@@ -117,7 +120,7 @@ def train(
             if run_dir is not None
             else None
         )
-        run = _Run(Learner(model, config, workers), gssm, config, workers, folder, branch)
+        run = _Run(make_learner(model, config, workers), gssm, config, workers, folder, branch)
         events = run_dir / "tensorboard" if run_dir and tensorboard and workers.is_first else None
         bar = progress and workers.is_first
         with Displays(report, bar, events, run.step, config.num_steps) as run.displays:

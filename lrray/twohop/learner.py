@@ -59,7 +59,7 @@ class AnswerLearner(Learner):
             TrainingDiverged: the loss is not finite.
         """
         workers = self._workers
-        torch.manual_seed(_seed(self._config.model_seed, number, workers.rank))
+        torch.manual_seed(_seed(self.config.model_seed, number, workers.rank))
         num_tokens = sum(len(row.answer) for row in rows)
         total = torch.zeros((), device=workers.device)
         parts = self._parts(rows)
@@ -70,10 +70,10 @@ class AnswerLearner(Learner):
                 (loss * workers.world_size).backward()
             total += loss.detach()
         self._clip()
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._config, number)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, number)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         mean = float(workers.sum(total))
         if not math.isfinite(mean):
             raise TrainingDiverged(number + 1, mean)
@@ -86,7 +86,7 @@ class AnswerLearner(Learner):
         own = [*rows[rank::size]]
         own += [without_loss] * (-(-len(rows) // size) - len(own))
         own.sort(key=lambda row: len(row.prompt) + len(row.answer))  # less padding in each part
-        width = self._config.micro_batch_size or len(own)
+        width = self.config.micro_batch_size or len(own)
         return [own[start : start + width] for start in range(0, len(own), width)]
 
     def _summed_loss(self, part: Sequence[Example]) -> Tensor:

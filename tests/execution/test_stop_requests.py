@@ -21,7 +21,7 @@ from lrray.execution.process_group import WorkerLost, outer_reason
 from lrray.execution.stopping import StopFlag
 from lrray.results.folder import STOP, RunFolder
 from lrray.results.record import STOPPED
-from lrray.search.queue import FixedCells
+from lrray.search.fixed import FixedCells
 from lrray.storage import lease as store_lock
 from lrray.storage.folder import StoredFolder
 from lrray.storage.objects import Store

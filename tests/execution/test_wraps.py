@@ -10,8 +10,8 @@ import pytest
 
 from lrray.errors import LrrayError, StorageError
 from lrray.execution.attempts import Attempts, Limits, Outcome, WorkerLost, forget, retried
+from lrray.execution.keeping import durable, usable
 from lrray.execution.watchdog import limited
-from lrray.execution.worker import durable, usable
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, FAILED
 from lrray.studies.cell import Cell

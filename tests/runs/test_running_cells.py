@@ -10,7 +10,7 @@ from lrray.results.folder import RunFolder
 from lrray.runs import progress as progress_module
 from lrray.runs import progress as running_module
 from lrray.runs.progress import Progress, RunningCells
-from lrray.search.queue import FixedCells
+from lrray.search.fixed import FixedCells
 from lrray.studies.cell import Cell
 
 CELLS = [Cell("function", {"x": x}, {"settings.rate": x, "seed": 0}, "code") for x in (1, 2)]

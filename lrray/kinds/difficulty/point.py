@@ -27,10 +27,11 @@ from lrray.kinds.difficulty.settings import ALPHAS
 from lrray.kinds.pairs import FoundPair
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
+from lrray.search.fixed import FixedCells
 from lrray.search.memory import Searches
 from lrray.search.objective import OBJECTIVE
 from lrray.search.program import Phase
-from lrray.search.queue import CellSource, FixedCells, OpenSearch, SearchedCells
+from lrray.search.queue import CellSource, OpenSearch, SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint

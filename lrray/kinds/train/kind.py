@@ -31,6 +31,7 @@ from lrray.gssm.ngrams import MAX_ORDER, check_order
 from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.branches import branch_of, order, remove_shorter
 from lrray.kinds.train.data import needed_data, task
+from lrray.kinds.train.packing import check_packed, pack_key
 from lrray.kinds.weights import asked_to_keep, keep_newest
 from lrray.models.config import ModelConfig
 from lrray.references import user_modules
@@ -170,6 +171,8 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
             seen.add(key)
             try:
                 check_model(model, vocab_size, study.train.seq_len)
+                if study.resources.pack > 1:
+                    check_packed(model, study.train, vocab_size)
             except LrrayError as error:
                 got = {"got": error.got} if error.has_value else {}
                 place = f"{where}: {error.where}"
@@ -204,6 +207,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     from lrray.models.build import build_model
     from lrray.models.size import model_size
     from lrray.training.distributed import join_workers
+    from lrray.training.learner import Learner
     from lrray.training.loop import train
 
     gssm, config = task(settings)
@@ -217,6 +221,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
         cache_dir=context.shared / "bounds",
         report=lambda metrics: context.log(dict(numbers_in(metrics, "/"))),
         should_stop=context.should_stop, saved=context.commit, branch=branch,
+        make_learner=Learner if context.pack is None else context.pack.learner,
     )  # fmt: skip
     if trained.evaluation is None:
         raise Stopped
@@ -273,4 +278,5 @@ KIND = Kind(
     report="lrray.reports.train.report",
     graph=lambda settings: task(settings)[0],
     load_model=_load_model,
+    pack_key=pack_key,
 )
