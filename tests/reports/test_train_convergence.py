@@ -120,6 +120,17 @@ def test_a_run_without_doublings_says_that_nothing_is_known(tmp_path: Path) -> N
     assert "end point" not in train.answer(run)
 
 
+def test_a_run_of_one_pair_is_asked_as_well(tmp_path: Path) -> None:
+    folder = new_run(tmp_path, "latents", kind="train")
+    for steps in (100, 200):
+        for seed in range(3):
+            save(folder, PAIRS[1], steps, seed, 50 / steps)
+    run = Run(folder.path)
+    assert [row["end point"] for row in convergence(run).tables[0].rows] == ["no"]
+    assert "No end point is claimed" in train.answer(run)
+    assert write_report(run.path)[0].exists()
+
+
 def test_settled_doublings_are_told_in_the_answer(tmp_path: Path) -> None:
     folder = new_run(tmp_path, "latents", kind="train")
     for pair in PAIRS:

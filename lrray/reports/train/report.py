@@ -60,7 +60,7 @@ def answer(run: Run) -> str:
     groups = groups_of(run.wanted_records())
     compared = comparisons(groups, run.tuned)
     if not compared:
-        return grid.answer(run)
+        return " ".join([grid.answer(run), *in_answer(run, groups)])
     parts = [*_levels(groups), _difference(compared), *_distances(groups)]
     return " ".join([*parts, *in_answer(run, groups)])
 
@@ -139,7 +139,7 @@ def sections(run: Run) -> list[Section]:
     groups = groups_of(run.wanted_records())
     compared = comparisons(groups, run.tuned)
     if not compared:
-        return grid.sections(run)
+        return [*grid.sections(run), *convergence_section(run, groups)]
     table = Table(
         "comparison", "Excess loss over the exact bound in bits/token, and its difference seed by "
         "seed with its 95 % intervals, Student's t and bootstrap (BCa); p by sign flips, adjusted "
