@@ -69,6 +69,7 @@ def call(
         should_stop=should_stop,
         commit=commit,
         pack=pack,
+        code=cell.code,
     )
     seeds = cell.settings.get("seed")
     try:

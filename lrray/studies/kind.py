@@ -56,6 +56,9 @@ class CellContext:
     pack: Pack | None = None
     """The cells that this one is trained together with; None: it is trained alone. Only those of
     kinds with a ``pack_key`` are."""
+    code: str = ""
+    """What stands for the code behind the cell's result (:class:`lrray.studies.cell.Cell`): what
+    cells leave to one another must have been made by the same."""
 
 
 def _nothing_to_check(studies: Sequence[Any], where: str, data_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,20 @@ def test_what_a_longer_cell_goes_on_from_is_kept_where_the_study_says_so(tmp_pat
     assert min(began) <= 6  # what the shorter cell logged
     checkpoint = list((more.path / "shared").glob("branches/*/step_*"))
     assert sorted(path.name for path in checkpoint) == ["step_0000000012", "step_0000000024"]
+
+
+def test_what_other_code_left_is_not_gone_on_from(tmp_path: Path) -> None:
+    """A model of the user's own may have been edited between the two lengths."""
+    folder = new_folder(tmp_path, keep_checkpoints=True)
+    short, long = (
+        make_cell(point.study, point.axes)
+        for point in points(grid={"seed": [0], "train.steps": [12, 24]})
+    )
+    run_durably(short, folder, Limits())
+    edited = replace(long, code=f"{long.code} 0123456789abcdef")
+    run_durably(edited, folder, Limits())
+    left = [path.parent.name for path in folder.path.glob("shared/branches/*/step_*")]
+    assert len(set(left)) == 2
 
 
 def test_to_keep_them_is_no_part_of_a_cells_identity() -> None:

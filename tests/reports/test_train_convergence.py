@@ -138,4 +138,6 @@ def test_settled_doublings_are_told_in_the_answer(tmp_path: Path) -> None:
             save(folder, pair, 100, seed, 0.5)
             save(folder, pair, 200, seed, 0.49)
     answer = train.answer(Run(folder.path))
-    assert answer.endswith("Doubling the steps changed the excess by less than 0.02 bits or 10 %.")
+    assert answer.endswith(
+        "Doubling the steps changed the mean excess by less than 0.02 bits or 10 %."
+    )

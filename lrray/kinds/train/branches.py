@@ -2,7 +2,8 @@
 
 Where the learning rate allows it (:func:`lrray.training.schedule.num_shared_steps`) the first steps
 of both are the same, so nothing but time depends on whether such a checkpoint is there. It lies in
-the run's folder in ``shared/branches/<digest>/``, by all settings but the number of steps.
+the run's folder in ``shared/branches/<digest>/``, by the code and all settings but the number of
+steps.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def branch_of(
     if not num_shared_steps(config) or context.checkpoint.parent.name != "checkpoints":
         return None
     train = {name: value for name, value in settings["train"].items() if name not in _LENGTHS}
-    folder = context.shared / "branches" / digest({**settings, "train": train})
+    family = digest({**settings, "train": train, "code": context.code})
+    folder = context.shared / "branches" / family
     leave = _is_asked_to_leave(settings["train"], context)
     if leave and is_first:
         write_whole(folder / f"cell_{num_shared_steps(config)}", context.checkpoint.name)

@@ -132,7 +132,7 @@ def in_answer(run: Run, groups: list[Group]) -> list[str]:
         others = len(_ladders(groups, run.tuned)) - len(found)
         where = f" in the {len(found)} settings where that was asked" if others else ""
         return [
-            f"Doubling the steps changed the excess by less than {CHANGE_BITS:g} bits or "
+            f"Doubling the steps changed the mean excess by less than {CHANGE_BITS:g} bits or "
             f"{100 * CHANGE_SHARE:.0f} %{where}."
         ]
     named = "; ".join(one.in_words for one in moving[:MAX_NAMED])
