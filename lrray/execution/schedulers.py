@@ -1,11 +1,14 @@
-"""Tune's schedulers, which stop bad trials of a search early: one for every grid point."""
+"""Tune's schedulers: which trial gets a free worker, and which bad ones of a search stop early."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from math import inf
 from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, MedianStoppingRule
 from ray.tune.schedulers.trial_scheduler import TrialScheduler
 
@@ -14,6 +17,34 @@ from lrray.studies.schema import CellSearch, CellStudy, StudyBase
 
 TIME = "step"
 """By what curves are compared."""
+
+
+class FillSlots(FIFOScheduler):
+    """Starts trials in their order, but leaves those alone whose worker is still starting.
+
+    A worker that becomes free goes to the trial that is chosen here, and Tune throws away the one
+    that was starting for it. In plain order that is the trial whose worker is starting: where cells
+    take less time than a worker's start, no second worker ever gets to its first cell, and one core
+    does nothing but start processes.
+
+    Args:
+        slots: cells that fit on the cluster at once.
+    """
+
+    def __init__(self, slots: int) -> None:
+        super().__init__()
+        self._slots = slots
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Of the waiting trials the first behind as many as there are workers starting."""
+        states = Counter(trial.status for trial in tune_controller.get_live_trials())
+        if not states[Trial.PENDING]:
+            return None
+        newest_first = reversed(tune_controller.get_trials())
+        waiting = (trial for trial in newest_first if trial.status == Trial.PENDING)
+        pending = [*islice(waiting, states[Trial.PENDING])][::-1]
+        starting = max(0, self._slots - 1 - states[Trial.RUNNING])
+        return pending[min(starting, len(pending) - 1)]
 
 
 def make_scheduler(study: StudyBase) -> FIFOScheduler | None:

@@ -6,6 +6,7 @@ run is continued by simply running what is not there yet.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from contextlib import suppress
@@ -38,6 +39,11 @@ class Watcher(Protocol):
 
 GRACE_S = 20.0
 """How long running cells may take to write their checkpoints when a study is stopped."""
+
+
+MAX_PENDING = 16
+"""Most trials that wait for a worker. As many as there are slots, so that all workers start at once
+and each finds its next cell waiting; the default is one, so that they start one after another."""
 
 
 MAX_MOVES = 10
@@ -82,6 +88,7 @@ def run_cells(
     from ray import tune
 
     from lrray.execution.queue_adapter import QueueAdapter, TrialsNoted
+    from lrray.execution.schedulers import FillSlots
 
     _keep_credentials()
     limits = Limits(
@@ -90,6 +97,7 @@ def run_cells(
         memory_gb=resources.memory_gb,
     )
     spread = Workers.of(resources)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(min(slots, MAX_PENDING))
     need: dict[str, Any] = {"cpu": spread.cpu, "gpu": spread.gpu}
     concurrent = resources.max_concurrent
     if spread.workers > 1:
@@ -114,7 +122,7 @@ def run_cells(
                 search_alg=QueueAdapter(source),
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
-                scheduler=scheduler,
+                scheduler=scheduler or FillSlots(slots),
                 reuse_actors=scheduler is None,
             ),
             run_config=tune.RunConfig(
