@@ -17,6 +17,12 @@ class Bounds:
     low: tuple[float, float]
     high: tuple[float, float]
 
+    @property
+    def span(self) -> Points:
+        """``[2]``: sides of the rectangle in natural-log units of alpha."""
+        span: Points = np.log(self.high) - np.log(self.low)
+        return span
+
     def to_unit(self, points: Points) -> Points:
         """Alphas to the unit square."""
         low, high = np.log(self.low), np.log(self.high)

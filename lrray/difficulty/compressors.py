@@ -23,14 +23,20 @@ from lrray.references import failure, is_reference, load_reference
 PRIMER_TOKENS = 4096
 """Tokens that fill zlib's window of 32 KiB, stored as int64."""
 
+DIFFICULTY_LEVEL = 9
+"""Level of zlib that the difficulty is defined by."""
 
-def gzip_difficulty(tokens: ArrayLike, primer: ArrayLike | None = None) -> float:
-    """Compressed bytes per token of int64 tokens laid end to end, by zlib at level 9.
+
+def gzip_difficulty(
+    tokens: ArrayLike, primer: ArrayLike | None = None, level: int = DIFFICULTY_LEVEL
+) -> float:
+    """Compressed bytes per token of int64 tokens laid end to end, by zlib.
 
     Args:
         tokens: integers of any shape, C order.
         primer: tokens of earlier sequences of the same source; the last 4,096 fill zlib's window
             beforehand. Without it small samples read too high, by about 0.01 at 16 x 2,048 tokens.
+        level: of zlib. The difficulty is that of level 9; another one is a number of its own.
 
     Returns:
         Bytes per token, where 0.75 means 6 bits per token.
@@ -41,9 +47,9 @@ def gzip_difficulty(tokens: ArrayLike, primer: ArrayLike | None = None) -> float
     array = _checked(tokens)
     data = array.astype("<i8").tobytes()
     if primer is None:
-        return len(zlib.compress(data, level=9)) / array.size
+        return len(zlib.compress(data, level=level)) / array.size
     window = _checked(primer).ravel()[-PRIMER_TOKENS:].astype("<i8").tobytes()
-    compressor = zlib.compressobj(9, zdict=window)
+    compressor = zlib.compressobj(level, zdict=window)
     return len(compressor.compress(data) + compressor.flush()) / array.size
 
 

@@ -2,32 +2,40 @@
 
 Points are ``[n, 2]`` arrays of (alpha_X, alpha_Z); inside, both are mapped to the unit square by
 their logarithms, where difficulty varies smoothly.
+
+Measurements made on the same kernel draws share errors where their alphas are near: the same seed
+then draws kernels that are alike. Over pairs of places on and around the contours of the shipped
+graphs the correlation of their draws' difficulty is 0.1 to 1 within 0.3 log units of alpha (1 where
+only the alpha of nearly deterministic nodes moves), 0.1 to 0.7 at 1, and none beyond 2.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import contourpy
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import chi2, qmc
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 
 from lrray.difficulty.bounds import Bounds as Bounds
 from lrray.difficulty.bounds import Points
+from lrray.difficulty.gaussian_process import GaussianProcess, Parameters, Scaled, learned
 
-_REFIT_AT = (6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256)
-"""Numbers of measurements at which the kernel's parameters are fitted anew."""
+_SETTLED_AT = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""Numbers of first measurements that the process's parameters are learned from, where there are
+more than the first of these: learning takes O(n**3)."""
 
 _CANDIDATES = 2048
 
 _NEAR = 0.1
-"""Distance in the unit square over which measurements tell a place's standard error."""
+"""Distance in the unit square over which standard errors are pooled."""
+
+SHARED = 0.5
+"""Correlation of the errors of two measurements on the same draws, at places side by side."""
+
+SHARED_OVER = 1.0
+"""Distance in natural-log units of alpha over which it falls, as ``exp(-d**2 / 2)``."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,8 @@ class Contour:
     half_width: NDArray[np.float64]
     """``[n]``: half the 95 % band across the line, in natural log units of alpha.
 
-    For the mean over kernel draws: all points are measured on the same draws, whose own deviation
-    does not average out over points. How much of an error the points share is not known; the band
-    takes it to be all, so it is somewhat too wide where it is less.
+    For the mean over all kernel draws: what neighbouring points share, being measured on the same
+    draws, does not average out over them.
     """
 
     @property
@@ -82,80 +89,93 @@ class LevelSet:
     def __init__(self, bounds: Bounds, target: float) -> None:
         self.bounds, self.target = bounds, target
         self.num_points = 0
-        self._kernel: Kernel | None = None
-        self._refits = 0
+        self._settled: dict[int, tuple[bytes, Parameters]] = {}
 
-    def fit(self, points: Points, values: NDArray[np.float64], errors: NDArray[np.float64]) -> None:
-        """Conditions on measurements ``[n]`` with standard errors ``[n]`` (NaN: unknown).
+    def fit(
+        self,
+        points: Points,
+        values: NDArray[np.float64],
+        errors: NDArray[np.float64],
+        draws: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Conditions on measurements.
 
-        Cost: O(n**3), a few milliseconds; up to about 0.2 s where kernel parameters are refitted.
+        Standard errors are pooled over neighbours first (:func:`pooled_errors`).
+
+        Args:
+            points: ``[n, 2]``.
+            values: ``[n]``.
+            errors: ``[n]`` standard errors; NaN: unknown, the scatter tells it.
+            draws: ``[n]`` numbers; measurements on the same kernel draws have the same one.
+                Default: all have.
+
+        Cost: O(n**3), a few milliseconds at 32.
         """
         self.num_points = len(values)
-        self._unit, self._values = self.bounds.to_unit(points), values
-        self._noise = np.where(np.isfinite(errors), errors, 0.0)
-        self._mean, self._scale = float(values.mean()), float(values.std()) or 1.0
-        due = sum(1 for size in _REFIT_AT if size <= self.num_points)
-        refit = self._kernel is None or due > self._refits
-        self._refits = due
-        self._process = self._regressor(self._kernel or _default_kernel(), refit)
-        with warnings.catch_warnings():
-            # A kernel parameter at its bound only says that one axis is nearly flat.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(self._unit, (values - self._mean) / self._scale)
-        self._kernel = self._process.kernel_
+        unit = self.bounds.to_unit(points)
+        pooled = pooled_errors(unit, np.where(np.isfinite(errors), errors, 0.0))
+        same = np.ones((len(values), len(values)), bool)
+        if draws is not None:
+            same = draws[:, None] == draws[None]
+        noise = np.outer(pooled, pooled) * np.where(same, self._shared(unit), 0.0)
+        noise[np.diag_indices_from(noise)] = pooled**2
+        parameters = self._parameters(unit, values, noise)
+        self._process = GaussianProcess(Scaled.of(unit, values, noise), parameters)
+        # What these draws' own mean is, other draws aside: all that further trials can tell.
+        own = np.diag((1 - SHARED) * pooled**2)
+        self._of_draws = GaussianProcess(Scaled.of(unit, values, own), parameters)
 
-    def _regressor(self, kernel: Kernel, refit: bool) -> GaussianProcessRegressor:
-        return GaussianProcessRegressor(
-            kernel,
-            alpha=(self._noise / self._scale) ** 2 + 1e-8,
-            optimizer="fmin_l_bfgs_b" if refit else None,
+    def _shared(self, unit: Points) -> NDArray[np.float64]:
+        """Correlation ``[n, n]`` of errors on the same draws."""
+        apart = (unit[:, None] - unit[None]) * self.bounds.span
+        shared: NDArray[np.float64] = SHARED * np.exp(
+            -0.5 * (apart**2).sum(axis=2) / SHARED_OVER**2
         )
+        return shared
+
+    def _parameters(
+        self, unit: Points, values: NDArray[np.float64], noise: NDArray[np.float64]
+    ) -> Parameters:
+        """Parameters learned from the first measurements; of many, learned once."""
+        count = len(values)
+        if count <= _SETTLED_AT[0]:
+            return learned(Scaled.of(unit, values, noise))
+        count = max(size for size in _SETTLED_AT if size <= count)
+        data = Scaled.of(unit[:count], values[:count], noise[:count, :count])
+        key = unit[:count].tobytes() + values[:count].tobytes()
+        if count not in self._settled or self._settled[count][0] != key:
+            self._settled[count] = key, learned(data)
+        return self._settled[count][1]
 
     def posterior(self, points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and standard deviation of the difficulty at ``points``, each ``[n]``."""
-        return self._posterior_unit(self.bounds.to_unit(points), self._process)
-
-    def _posterior_unit(
-        self, unit: Points, process: GaussianProcessRegressor
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        mean, deviation = process.predict(unit, return_std=True)
-        # The white-noise part belongs to single measurements, not to the surface.
-        variance = np.maximum(deviation**2 - process.kernel_.k2.noise_level, 0.0)
-        return mean * self._scale + self._mean, np.sqrt(variance) * self._scale
+        return self._process.posterior(self.bounds.to_unit(points))
 
     def next_point(self, running: Points, rng: np.random.Generator) -> Points:
         """The randomised straddle's next (alpha_X, alpha_Z) (arXiv 2408.03144).
 
         Maximises ``sqrt(chi2_2) * deviation - |mean - target|`` over a fresh low-discrepancy
         set that also covers the edges, where contours end. Trials still ``running`` count as
-        measured at their posterior mean.
+        measured at their posterior mean. The deviation is that of these draws' own mean: what
+        their number leaves open, no further trial on them can tell.
         """
         candidates = _candidates(rng)
-        process = self._process
+        process = self._of_draws
         if len(running):
-            unit = self.bounds.to_unit(running)
-            believed = process.predict(unit)
-            process = self._regressor(self._process.kernel_, refit=False)
-            process.alpha = np.append(process.alpha, np.full(len(unit), 1e-8))
-            process.fit(
-                np.vstack([self._unit, unit]),
-                np.append((self._values - self._mean) / self._scale, believed),
-            )
-        mean, deviation = self._posterior_unit(candidates, process)
-        width = np.sqrt(chi2.rvs(2, random_state=rng))
+            process = process.believing(self.bounds.to_unit(running))
+        mean, deviation = process.posterior(candidates)
+        width = np.sqrt(rng.chisquare(2))
         best = int(np.argmax(width * deviation - np.abs(mean - self.target)))
         return self.bounds.from_unit(candidates[best])
 
     def surface(self, size: int = 81) -> tuple[Points, Points, Points, Points]:
         """Grid axes alpha_X ``[size]`` and alpha_Z ``[size]``, mean and deviation ``[Z, X]``.
 
-        The deviation is that of :attr:`Contour.half_width`, the shared error included: the band of
-        the contour is where the mean lies within 1.96 deviations of the target.
+        The band of the contour is where the mean lies within 1.96 deviations of the target.
         """
         axis = np.linspace(0, 1, size)
         grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-        mean, own = self._posterior_unit(grid, self._process)
-        deviation = np.hypot(own, self._shared_error(grid))
+        mean, deviation = self._process.posterior(grid)
         alphas = self.bounds.from_unit(np.stack([axis, axis], axis=1))
         return alphas[:, 0], alphas[:, 1], mean.reshape(size, size), deviation.reshape(size, size)
 
@@ -174,23 +194,13 @@ class LevelSet:
     def _half_width(self, line: Points) -> NDArray[np.float64]:
         step = 1e-2
         unit = self.bounds.to_unit(line)
-        span = np.log(self.bounds.high) - np.log(self.bounds.low)
         slope = np.zeros((len(line), 2))
         for axis in range(2):
             shift = np.eye(2)[axis] * step
-            ahead = self._posterior_unit(unit + shift, self._process)[0]
-            behind = self._posterior_unit(unit - shift, self._process)[0]
-            slope[:, axis] = (ahead - behind) / (2 * step * span[axis])
-        own = self._posterior_unit(unit, self._process)[1]
-        deviation = np.hypot(own, self._shared_error(unit))
+            ahead, behind = self._process.mean(unit + shift), self._process.mean(unit - shift)
+            slope[:, axis] = (ahead - behind) / (2 * step * self.bounds.span[axis])
+        deviation = self._process.posterior(unit)[1]
         return 1.96 * deviation / np.maximum(np.linalg.norm(slope, axis=1), 1e-12)
-
-    def _shared_error(self, unit: Points) -> NDArray[np.float64]:
-        """Standard errors of the measurements near ``unit``, weighted by distance; ``[n]``."""
-        squared = ((unit[:, None] - self._unit) ** 2).sum(axis=2)
-        weight = np.exp((squared.min(axis=1, keepdims=True) - squared) / (2 * _NEAR**2))
-        near: NDArray[np.float64] = weight @ self._noise / weight.sum(axis=1)
-        return near
 
     def solve(self, point: Points, axis: int) -> Points | None:
         """Moves one alpha of ``point`` (axis 0: alpha_X, 1: alpha_Z) onto the level set.
@@ -203,15 +213,14 @@ class LevelSet:
         steps = np.linspace(0, 1, 201)
         line = np.repeat(unit[None], len(steps), axis=0)
         line[:, axis] = steps
-        miss = self._posterior_unit(line, self._process)[0] - self.target
+        miss = self._process.mean(line) - self.target
         crossings = np.flatnonzero(np.signbit(miss[:-1]) != np.signbit(miss[1:]))
         if not len(crossings):
             return None
 
         def missed(at: float) -> float:
             unit[axis] = at
-            mean, _ = self._posterior_unit(unit[None], self._process)
-            return float(mean[0]) - self.target
+            return float(self._process.mean(unit[None])[0]) - self.target
 
         start = float(unit[axis])
         left = min(crossings, key=lambda i: abs(steps[i] - start))
@@ -219,23 +228,41 @@ class LevelSet:
         return self.bounds.from_unit(unit[None])[0]
 
 
+def pooled_errors(unit: Points, errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard errors ``[n]``, each the root mean square of those near it.
+
+    An outlier among a trial's draws moves its mean and inflates its own standard error at once, so
+    that weights of single trials' errors favour those without one, which biases the surface. The
+    spread of draws itself changes smoothly with the alphas.
+    """
+    squared = ((unit[:, None] - unit[None]) ** 2).sum(axis=2)
+    weight = np.exp(-squared / (2 * _NEAR**2)) * (errors > 0)
+    total = np.maximum(weight.sum(axis=1), 1e-300)
+    pooled: NDArray[np.float64] = np.sqrt(weight @ errors**2 / total)
+    return np.where(errors > 0, pooled, 0.0)
+
+
 def startup_points(bounds: Bounds, num_points: int, seed: int) -> Points:
-    """The first points of a search: a scrambled Sobol sequence, ``[num_points, 2]``."""
-    with warnings.catch_warnings():
-        # Balance at powers of two does not matter for a start.
-        warnings.simplefilter("ignore", UserWarning)
-        return bounds.from_unit(qmc.Sobol(2, rng=np.random.default_rng(seed)).random(num_points))
+    """The first points of a search: evenly spread, from a random start, ``[num_points, 2]``."""
+    return bounds.from_unit(_spread(num_points, np.random.default_rng(seed)))
+
+
+def _spread(count: int, rng: np.random.Generator) -> Points:
+    """Low-discrepancy points of the unit square, ``[count, 2]``.
+
+    Multiples of (1/g, 1/g**2) modulo 1, from a random start, with g = 1.3247 the root of
+    ``g**3 = g + 1`` (Roberts 2018, "The unreasonable effectiveness of quasirandom sequences").
+    """
+    root = 1.32471795724474602596
+    steps = np.arange(count)[:, None] / np.array([root, root**2])
+    points: Points = (rng.random(2) + steps) % 1.0
+    return points
 
 
 def _candidates(rng: np.random.Generator) -> Points:
     """Low-discrepancy points of the unit square and of its four edges, ``[n, 2]``."""
-    inside = qmc.Sobol(2, rng=rng).random(_CANDIDATES)
+    inside = _spread(_CANDIDATES, rng)
     along = (np.arange(_CANDIDATES // 16) + rng.random()) / (_CANDIDATES // 16)
     ends = np.zeros_like(along)
     edges = [(ends, along), (ends + 1, along), (along, ends), (along, ends + 1)]
     return np.vstack([inside, *(np.stack(edge, axis=1) for edge in edges)])
-
-
-def _default_kernel() -> Kernel:
-    surface = ConstantKernel(1.0, (0.05, 50)) * Matern([0.4, 0.4], (0.05, 5), nu=2.5)
-    return surface + WhiteKernel(1e-3, (1e-6, 0.1))

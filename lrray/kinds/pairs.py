@@ -42,6 +42,9 @@ class FoundPair(MatchedPair):
     measured: dict[str, tuple[float, float | None]]
     """Every metric's mean over kernel draws and its standard error."""
     num_seeds: int
+    """Kernel draws behind the metric that was matched, and the others but for ``counts``."""
+    counts: dict[str, int] = {}
+    """Kernel draws behind metrics that fewer were measured for, as ``<metric>_seeds`` in a row."""
     within_tolerance: bool
     search: str
     """Name of the search that its contour came from."""
@@ -53,7 +56,13 @@ class FoundPair(MatchedPair):
         axes = dict(takewhile(lambda item: item[0] != "name", row.items()))
         metrics = [name for name in row if f"{name}_se" in row and name != "difficulty"]
         measured = {name: (row[name], row[f"{name}_se"]) for name in metrics}
-        return cls.model_validate({**row, "axes": axes, "measured": measured})
+        counts = {name: row[f"{name}_seeds"] for name in metrics if f"{name}_seeds" in row}
+        filled = {**row, "axes": axes, "measured": measured, "counts": counts}
+        return cls.model_validate(filled)
+
+    def num_seeds_of(self, metric: str) -> int:
+        """Kernel draws behind a metric."""
+        return self.counts.get(metric, self.num_seeds)
 
     def to_row(self) -> dict[str, Any]:
         """Writes the row; its graph only where there is one of its own."""
@@ -64,6 +73,7 @@ class FoundPair(MatchedPair):
         }  # fmt: skip
         for name, (mean, error) in self.measured.items():
             row |= {name: mean, f"{name}_se": error}
+            row |= {f"{name}_seeds": self.counts[name]} if name in self.counts else {}
         row |= {"num_seeds": self.num_seeds, "within_tolerance": self.within_tolerance}
         row |= {"search": self.search, "target": self.target}
         return row if self.graph is None else {**row, "graph": self.graph.to_dict()}

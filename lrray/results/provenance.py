@@ -14,7 +14,7 @@ from typing import Any
 
 PACKAGES = (
     "lrray", "ray", "optuna", "torch", "transformers", "numpy", "numba", "scipy",
-    "scikit-learn", "pandas", "pydantic", "wandb",
+    "pandas", "pydantic", "wandb",
 )  # fmt: skip
 
 

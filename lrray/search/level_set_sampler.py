@@ -26,10 +26,13 @@ class LevelSetSampler(Joint):
         space: two log-uniform float distributions, in the order (alpha_X, alpha_Z).
         target: the level.
         seed: of the proposals.
+        lag: the last ``lag - 1`` trials count as running wherever they stand. Where a trial is only
+            asked for once all before these have ended, its proposal is the same whichever of them
+            ends first.
     """
 
-    def __init__(self, space: Space, target: float, seed: int) -> None:
-        self.space, self.seed = space, seed
+    def __init__(self, space: Space, target: float, seed: int, lag: int = 1) -> None:
+        self.space, self.seed, self.lag = space, seed, lag
         self.names = list(space)
         low, high = ([getattr(space[name], end) for name in self.names] for end in ("low", "high"))
         self.level_set = LevelSet(Bounds((low[0], low[1]), (high[0], high[1])), target)
@@ -37,10 +40,14 @@ class LevelSetSampler(Joint):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: Space
     ) -> dict[str, Any]:
-        """The next (alpha_X, alpha_Z); a Sobol point until enough trials are there."""
+        """The next (alpha_X, alpha_Z); an evenly spread point until enough trials are there."""
         known = others(study, trial)
-        done = [other for other in known if other.state == TrialState.COMPLETE]
-        running = [other for other in known if other.state == TrialState.RUNNING]
+        done, running = list[FrozenTrial](), list[FrozenTrial]()
+        for other in known:
+            if other.state == TrialState.COMPLETE and other.number <= trial.number - self.lag:
+                done.append(other)
+            elif other.state in (TrialState.COMPLETE, TrialState.RUNNING):
+                running.append(other)
         if len(done) + len(running) < _NUM_STARTUP or len(done) < _NUM_STARTUP // 2:
             return self._startup(known)
         self.level_set.fit(

@@ -79,7 +79,13 @@ class Searches:
         return {record.id: record.axes for record in records}
 
     def open(
-        self, name: str, search: Search, space: Space, objective: Objective, sampler: BaseSampler
+        self,
+        name: str,
+        search: Search,
+        space: Space,
+        objective: Objective,
+        sampler: BaseSampler,
+        lag: int | None = None,
     ) -> OpenSearch:
         """Begins or continues a search.
 
@@ -92,6 +98,7 @@ class Searches:
             space: what is proposed from.
             objective: what is measured, and how it is judged.
             sampler: proposes.
+            lag: see :class:`lrray.search.queue.OpenSearch`.
         """
         study = create_study(storage=self._journal, sampler=sampler, study_name=name)
         objective = replace(objective, cell=self._known.adopting(objective.cell))
@@ -107,7 +114,7 @@ class Searches:
         ended = zip(ids, (parameters for parameters, _ in recalled.ended), strict=True)
         proposals.replace([*ended, *recalled.pending])
         waiting = min(remaining, len(recalled.pending))
-        return OpenSearch(name, study, space, objective, proposals, remaining, ids, waiting)
+        return OpenSearch(name, study, space, objective, proposals, remaining, ids, waiting, lag)
 
     def recall(self, name: str, space: Space, cell: MakeCell) -> Recalled:
         """What is known about a search; only reads."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -136,6 +136,20 @@ class OpenSearch:
     """Cells of the trials that have ended, in that order."""
     _waiting: int
     """Pending proposals of an earlier driver, which come first."""
+    lag: int | None = None
+    """A trial is asked for once all have ended but the last ``lag - 1``; None: at once."""
+    _running: set[int] = field(default_factory=set)
+    """Numbers of the trials that are asked for and have not ended."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the next trial may be asked for."""
+        if not self.remaining:
+            return False
+        if self.lag is None or self._waiting or not self._running:
+            return True
+        asked = len(self.study.get_trials(deepcopy=False))
+        return min(self._running) > asked - self.lag
 
     def ask(self) -> tuple[Trial, Cell]:
         """The next trial and its cell; the proposal is kept before this returns."""
@@ -146,6 +160,7 @@ class OpenSearch:
         else:
             self.proposals.add(cell.id, trial.params)
         self.remaining -= 1
+        self._running.add(trial.number)
         return trial, cell
 
     def tell(self, trial: Trial, record: CellRecord | None) -> None:
@@ -154,6 +169,7 @@ class OpenSearch:
         Raises:
             LrrayError: the cell has not the number that is searched for.
         """
+        self._running.discard(trial.number)
         if record is None or record.state == FAILED:
             self.study.tell(trial, state=TrialState.FAIL)
         elif record.state == STOPPED:
@@ -227,9 +243,10 @@ class SearchedCells(CellSource):
             self._held.remove(proposed)
         while proposed is None:
             waiting = [held.search for held in self._held]
-            open_ = [s for s in self.searches if s.remaining and s not in waiting]
+            left = [s for s in self.searches if s.remaining and s not in waiting]
+            open_ = [search for search in left if search.is_ready]
             if not open_:
-                return None if waiting else []
+                return None if waiting or left else []
             search = max(open_, key=lambda search: search.remaining)
             proposed = _Proposed(search, *search.ask())
             if proposed.cell.id in taken:

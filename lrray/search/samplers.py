@@ -24,15 +24,22 @@ from lrray.studies.cell import digest
 from lrray.studies.schema import Search
 
 
-def make_sampler(search: Search, space: Space, target: float) -> BaseSampler:
-    """The sampler that a study file names."""
+def make_sampler(search: Search, space: Space, target: float, lag: int = 1) -> BaseSampler:
+    """The sampler that a study file names.
+
+    Args:
+        search: the study's settings.
+        space: what is proposed from.
+        target: the level, of the level-set sampler.
+        lag: how many trials back the newest one lies that it takes notice of.
+    """
     if is_reference(search.sampler):
         return Reseeded(search.custom_sampler, search.seed)
     if search.sampler == "level_set":
-        # Alone in needing scikit-learn.
+        # Alone in needing SciPy.
         from lrray.search.level_set_sampler import LevelSetSampler
 
-        return LevelSetSampler(space, target, search.seed)
+        return LevelSetSampler(space, target, search.seed, lag)
     if search.sampler == "grid":
         return UnvisitedGrid(space, grid_axes(space, search.num_trials), search.seed)
     makers: dict[str, Callable[[int], BaseSampler]] = {

@@ -166,9 +166,12 @@ def test_pairs_of_the_mean_are_measured_on_seeds_that_chose_nothing() -> None:
     found, settings = evidence(), study()
     rounds = drive(match_mean(propose(found.level_set, 2, None).pairs, found, settings))
     used = set(settings.seed_list)
-    for requests in rounds:
+    for number, requests in enumerate(rounds):
         (seeds,) = {request.seeds for request in requests}  # common random numbers
-        assert len(seeds) == settings.pairs.num_seeds
+        (purpose,) = {request.purpose for request in requests}
+        assert purpose == ("pair" if number else "correction")
+        half = settings.pairs.num_seeds // 2
+        assert len(seeds) == (settings.pairs.num_seeds if number else half)
         assert used.isdisjoint(seeds)
         used |= set(seeds)
 

@@ -119,9 +119,9 @@ def test_more_pairs_can_be_asked_for_between_the_ends(folder: RunFolder) -> None
 @pytest.mark.parametrize(
     ("match", "seeds", "num_steps", "num_trials", "done", "draws_left"),
     [
-        ("mean", [0, 1, 2, 3], 0, 10, 0, 10 * 4 + 2 * 2 * 8),
-        ("mean", [0, 1, 2, 3], 1, 10, 10, 2 * 2 * 8),
-        ("mean", [0, 1, 2, 3], 2, 10, 10, 2 * 8),  # pairs are measured twice
+        ("mean", [0, 1, 2, 3], 0, 10, 0, 10 * 4 + 2 * (4 + 8)),
+        ("mean", [0, 1, 2, 3], 1, 10, 10, 2 * (4 + 8)),
+        ("mean", [0, 1, 2, 3], 2, 10, 10, 2 * 8),  # their places are corrected
         ("mean", [0, 1, 2, 3], None, 10, 10, 0),
         ("mean", [0, 1, 2, 3], None, 14, 10, 4 * 4),
         ("mean", [0, 1, 2, 3], None, 6, 6, 0),
@@ -183,3 +183,10 @@ def frame(console: Console, mark: str) -> str:
             return "searching the contour" + found[-1]
         assert time.monotonic() < end, drawn
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("metric", "scored"), [("gzip", False), ("entropy_bits", True)])
+def test_what_corrects_a_pairs_place_measures_the_target_alone(metric: str, scored: bool) -> None:
+    made = parse(DifficultyStudy, {**STUDY, "target": {"metric": metric, "value": 0.35}}, "study")
+    assert bool(made.size(purpose="correction").entropy_sequences) is scored
+    assert made.size(purpose="pair").entropy_sequences == STUDY["entropy_sequences"]

@@ -7,7 +7,7 @@ from lrray.studies.kind import Kind
 KIND = Kind(
     Study=DifficultyStudy,
     run_cell=run_cell,
-    results_version=1,
+    results_version=2,
     report="lrray.reports.difficulty.report",
     graph=draw_graph,
     program="lrray.kinds.difficulty.run:DifficultyProgram",

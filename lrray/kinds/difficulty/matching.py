@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrray.gssm import GraphConfig
-from lrray.kinds.difficulty.settings import DifficultyStudy
+from lrray.kinds.difficulty.settings import DifficultyStudy, Purpose
 from lrray.kinds.pairs import FoundPair
 from lrray.statistics import summarize
 
-if TYPE_CHECKING:  # with scikit-learn, which a plan need not wait for
+if TYPE_CHECKING:  # with SciPy, which a plan need not wait for
     from lrray.difficulty.level_set import Contour, LevelSet
 
 FRESH_START = 1_000_000
@@ -30,11 +30,12 @@ NUM_TRIES = 12
 
 @dataclass(frozen=True)
 class Request:
-    """A measurement to make: alphas, kernel draws, and where in the stream to begin."""
+    """A measurement to make: alphas, kernel draws, where in the stream to begin, and what for."""
 
     alphas: tuple[float, float]
     seeds: tuple[int, ...]
     start: int = 0
+    purpose: Purpose = "pair"
 
 
 Measured = dict[str, NDArray[np.float64]]
@@ -94,11 +95,14 @@ class Pair:
             name: (self.value(name), _none_if_nan(self.standard_error(name)))
             for name in self.measured
         }
+        num_seeds = len(self.measured[metric])
+        counts = {name: len(values) for name, values in self.measured.items()}
         return FoundPair(
+            counts={name: count for name, count in counts.items() if count != num_seeds},
             name=self.name, alpha_X=self.alphas[0], alpha_Z=self.alphas[1], seed=self.seed,
             for_seed=self.for_seed, graph=graph, axes=dict(axes), difficulty=measured[metric][0],
             difficulty_se=measured[metric][1], measured=measured,
-            num_seeds=len(self.measured[metric]), within_tolerance=self.within(study),
+            num_seeds=num_seeds, within_tolerance=self.within(study),
             search=search, target=study.target.model_dump(),
         )  # fmt: skip
 
@@ -185,17 +189,19 @@ class Evidence:
     ) -> None:
         self.level_set = level_set
         self._points, self._values, self._errors = points, values, errors
+        self._draws = np.zeros(len(values), np.int64)
 
     def add(self, pair: Pair, metric: str) -> None:
-        """Adds a pair's last measurement and fits anew."""
+        """Adds a pair's last measurement, on draws of its round, and fits anew."""
         self._points = np.vstack([self._points, pair.alphas])
         self._values = np.append(self._values, pair.value(metric))
         self._errors = np.append(self._errors, pair.standard_error(metric))
+        self._draws = np.append(self._draws, pair.rounds)
         self.fit()
 
     def fit(self) -> None:
         """Conditions the level set on everything measured."""
-        self.level_set.fit(self._points, self._values, self._errors)
+        self.level_set.fit(self._points, self._values, self._errors, self._draws)
 
 
 def match_mean(pairs: list[Pair], evidence: Evidence, study: DifficultyStudy) -> Matching:
@@ -206,14 +212,15 @@ def match_mean(pairs: list[Pair], evidence: Evidence, study: DifficultyStudy) ->
     """
     used = set(study.seed_list)
     fresh = (seed for seed in count() if seed not in used)
-    blocks = [
-        tuple(islice(fresh, study.pairs.num_seeds)) for _ in range(study.pairs.max_rounds + 1)
-    ]
+    num_seeds = study.pairs.num_seeds
+    sizes = [correction_draws(num_seeds), *[num_seeds] * study.pairs.max_rounds]
+    blocks = [tuple(islice(fresh, size)) for size in sizes]
     open_pairs = list(pairs)
     for block in blocks:
         if not open_pairs:
             return
-        results = yield [Request(pair.alphas, block) for pair in open_pairs]
+        purpose: Purpose = "correction" if block is blocks[0] else "pair"
+        results = yield [Request(pair.alphas, block, purpose=purpose) for pair in open_pairs]
         for pair, result in zip(open_pairs, results, strict=True):
             pair.measured, pair.rounds = result, pair.rounds + 1
         open_pairs = [pair for pair in open_pairs if pair.rounds == 1 or not pair.within(study)]
@@ -223,6 +230,11 @@ def match_mean(pairs: list[Pair], evidence: Evidence, study: DifficultyStudy) ->
             evidence.add(pair, study.target.metric)
         for pair in open_pairs:
             _move(pair, evidence.level_set)
+
+
+def correction_draws(num_seeds: int) -> int:
+    """Fresh draws that correct a pair's place, where ``num_seeds`` measure what is reported."""
+    return max(4, num_seeds // 2)
 
 
 def _move(pair: Pair, level_set: LevelSet) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from lrray.difficulty.estimate import measure_draw
+from lrray.difficulty.estimate import Costs, measure_draw
 from lrray.errors import LrrayError
 from lrray.kinds.difficulty.cell import make_cell, objective_of
-from lrray.kinds.difficulty.matching import NUM_TRIES
-from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy
+from lrray.kinds.difficulty.matching import NUM_TRIES, correction_draws
+from lrray.kinds.difficulty.settings import ALPHAS, DifficultyStudy, Purpose
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.results.record import CellRecord
@@ -36,7 +37,8 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCel
         seeds = len(next(iter(study.searches.values())))
         num_pairs = 2 + study.pairs.along
         if study.match == "mean":
-            pair_draws = 2 * num_pairs * study.pairs.num_seeds
+            draws_of_pair = study.pairs.num_seeds + correction_draws(study.pairs.num_seeds)
+            pair_draws = num_pairs * draws_of_pair
         elif study.match == "per_draw":
             tried = DRAWS_TRIED * study.pairs.num_draws
             pair_draws = num_pairs * min(study.pairs.max_draws, tried)
@@ -85,22 +87,32 @@ def _is_of_a_pair(record: CellRecord, study: DifficultyStudy, known: KnownCells)
     if study.match == "per_seed" and not start:
         return False
     alphas = [record.axes[name] for name in ALPHAS]
-    cell = make_cell(study, alphas, seeds, study.size(start, pairs=True))
-    return known.adopt(cell).id == record.id
+    purposes: tuple[Purpose, ...] = ("correction", "pair")
+    sizes = [study.size(start, purpose) for purpose in purposes]
+    sizes.append(replace(sizes[-1], entropy_sequences=0))
+    cells = (make_cell(study, alphas, seeds, size) for size in sizes)
+    return record.id in (known.adopt(cell).id for cell in cells)
 
 
 def _draw_seconds(study: DifficultyStudy) -> float:
-    """Time of one kernel draw on one core, in the middle of the search space."""
+    """Mean time of a trial's kernel draws on one core: one is timed, in the middle of the space.
+
+    It is measured whole; what the others take beside it is counted.
+    """
     from lrray.gssm import GSSM  # with Numba, which a plan of what is done need not wait for
 
     bounds = study.bounds
     middle = np.sqrt(np.array(bounds.low) * np.array(bounds.high))
     graph = study.graph.with_missing_alphas(float(middle[0]), float(middle[1]))
+    size = study.size()
+    one = replace(size, entropy_sequences=min(1, size.entropy_sequences))
+    costs = Costs.of(graph, size)
     try:
-        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)  # compiles
+        measure_draw(GSSM(graph, 0), one, num_threads=1)  # compiles
         began = time.perf_counter()
-        measure_draw(GSSM(graph, 0), study.size(), num_threads=1)
-        return time.perf_counter() - began
+        measure_draw(GSSM(graph, 0), one, num_threads=1)
+        seconds = time.perf_counter() - began
+        return seconds * costs.share(len(next(iter(study.searches.values()))))
     except MemoryError:
         raise LrrayError(
             "graph", "one kernel draw does not fit into memory",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from optuna.trial import FrozenTrial
 from rich.console import RenderableType
 from rich.table import Table
 
+from lrray.difficulty.estimate import Costs
 from lrray.kinds.difficulty.between import differences
 from lrray.kinds.difficulty.cell import make_cell, objective_of
 from lrray.kinds.difficulty.draws import Acceptance
@@ -36,17 +39,22 @@ from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint
 
-if TYPE_CHECKING:  # with scikit-learn, which a plan need not wait for
+if TYPE_CHECKING:  # with SciPy, which a plan need not wait for
     import pandas as pd
 
     from lrray.difficulty.level_set import LevelSet
 
-SEEDS_PER_CELL = 8
-"""Kernel draws of a pair that one cell measures; no matter of the machine, so that a run can be
+CELLS_PER_PAIR = 4
+"""Cells that measure a pair's kernel draws; no matter of the machine, so that a run can be
 continued on another one."""
 
 DRAWS_PER_CELL = 32
-"""The same where draws are tried one by one, on fewer tokens each."""
+"""Draws that one cell tries where draws are tried one by one, on fewer tokens each."""
+
+LEAST_LAG = 4
+"""Trials that are proposed without the results of one another. So many, and more where more cells
+run at once, that a proposal never waits for a cell that takes a little longer than the others, and
+yet is the same whichever ends first: on up to three slots a study gives the same numbers."""
 
 
 class PointSearch:
@@ -132,8 +140,10 @@ class PointSearch:
 
     def _search(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> OpenSearch:
         asked = objective_of(self.study, seeds, self.point.axes)
-        sampler = make_sampler(self.study.search, space, self.study.target.value)
-        return self._searches.open(self._name(name), self.study.search, space, asked, sampler)
+        search, target = self.study.search, self.study.target.value
+        lag = max(LEAST_LAG, self._slots + 1) if search.sampler == "level_set" else None
+        sampler = make_sampler(search, space, target, lag or 1)
+        return self._searches.open(self._name(name), search, space, asked, sampler, lag)
 
     def _measured(self, name: str) -> list[FrozenTrial]:
         """Measured trials of a search; none where the run was cut short before it."""
@@ -153,10 +163,19 @@ class PointSearch:
         return evidence
 
     def _split(self, request: Request) -> list[Cell]:
-        seeds, size = request.seeds, self.study.size(request.start, pairs=True)
-        most = DRAWS_PER_CELL if self.study.match == "per_draw" else SEEDS_PER_CELL
-        blocks = [seeds[i : i + most] for i in range(0, len(seeds), most)]
-        cells = (make_cell(self.study, request.alphas, block, size) for block in blocks)
+        study, seeds = self.study, request.seeds
+        size = study.size(request.start, request.purpose)
+        each = -(-len(seeds) // CELLS_PER_PAIR)
+        each = DRAWS_PER_CELL if study.match == "per_draw" else each
+        blocks = [seeds[i : i + each] for i in range(0, len(seeds), each)]
+        scored = len(blocks)
+        if study.match == "mean" and study.target.metric != "entropy_bits":
+            scored = math.ceil(scored * Costs.of(study.graph, size).worth_scoring)
+        unscored = replace(size, entropy_sequences=0)
+        cells = (
+            make_cell(study, request.alphas, block, size if i < scored else unscored)
+            for i, block in enumerate(blocks)
+        )
         return [self._known.adopt(cell) for cell in cells]
 
     def _joined(self, cells: Sequence[Cell]) -> Measured:
@@ -165,12 +184,12 @@ class PointSearch:
         parts = [
             record.result["per_seed"] if record and record.result else {} for record in records
         ]
-        names = next((list(part) for part in parts if part), [])
+        names = list(dict.fromkeys(name for part in parts for name in part))
         if self.study.match == "per_draw":
             blank = [[np.nan] * len(cell.settings["seeds"]) for cell in cells]
             both = list(zip(parts, blank, strict=True))
             return {n: np.concatenate([part.get(n, none) for part, none in both]) for n in names}
-        return {name: np.concatenate([p[name] for p in parts if p]) for name in names}
+        return {name: np.concatenate([p[name] for p in parts if name in p]) for name in names}
 
     def _best_so_far(self) -> RenderableType | None:
         """The two ends among trials close to the target, as the search goes on."""

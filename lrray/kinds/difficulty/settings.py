@@ -23,6 +23,9 @@ from lrray.studies.space import SearchSpace
 
 ALPHAS = ("alpha_X", "alpha_Z")
 
+Purpose = Literal["trial", "correction", "pair"]
+"""What a measurement is for: the search, a pair's place, or what is reported of a pair."""
+
 MAX_ALPHA = 1e6
 """Largest alpha that a graph takes; from about 100 on kernel rows are uniform."""
 
@@ -52,8 +55,9 @@ class PairSettings(Settings):
 
     along: Annotated[int, Field(ge=0, le=50)] = 0
     """Further pairs, spread along the contour between its two ends."""
-    num_seeds: Annotated[int, Field(ge=4, le=MANY)] = 64
-    """Fresh seeds on which each pair is measured again (``match: mean``)."""
+    num_seeds: Annotated[int, Field(ge=4, le=MANY)] = 256
+    """Fresh seeds on which each pair is measured again (``match: mean``); half as many correct its
+    place first."""
     num_draws: Annotated[int, Field(ge=1, le=10_000)] = 12
     """Kernel draws to accept for each pair (``match: per_draw``)."""
     window_bits: Annotated[float, Field(gt=0)] = 0.07
@@ -63,7 +67,7 @@ class PairSettings(Settings):
     max_rounds: Annotated[int, Field(ge=1, le=10)] = 3
     """Times a pair may be moved and measured again until it lies within the tolerance."""
     entropy_sequences: Annotated[int, Field(ge=0)] | None = None
-    """Sequences per seed that are scored exactly; default: as in the trials."""
+    """The most sequences per seed that are scored exactly; default: as in the trials."""
 
 
 class DifficultyStudy(StudyBase, HasSeeds):
@@ -83,7 +87,8 @@ class DifficultyStudy(StudyBase, HasSeeds):
     seq_len: Annotated[int, Field(ge=2)] = 2048
     """Tokens per sequence."""
     entropy_sequences: Annotated[int, Field(ge=0)] = 16
-    """Sequences per kernel draw that are scored exactly; 0 leaves the entropy out."""
+    """The most sequences per kernel draw that are scored exactly, as far as they tell more than
+    further draws would; 0 leaves the entropy out."""
     compressors: tuple[str, ...] = ()
     """Further compressors to measure, in bits per token; ``module:function`` for one's own."""
     search: Search = Search()
@@ -193,16 +198,22 @@ class DifficultyStudy(StudyBase, HasSeeds):
         high = [range_.high or 0.0 for range_ in ranges]
         return Bounds((low[0], low[1]), (high[0], high[1]))
 
-    def size(self, start: int = 0, pairs: bool = False) -> SampleSize:
-        """How much of each draw is measured, in trials or for pairs."""
-        entropy = self.pairs.entropy_sequences if pairs else None
+    def size(self, start: int = 0, purpose: Purpose = "trial") -> SampleSize:
+        """How much of each draw is measured, and for what.
+
+        What only corrects a pair's place needs no more than the target's own measure.
+        """
+        entropy = self.pairs.entropy_sequences if purpose != "trial" else None
+        entropy = self.entropy_sequences if entropy is None else entropy
+        if purpose == "correction" and self.target.metric != "entropy_bits":
+            entropy = 0
         return SampleSize(
             sequences=self.sequences_per_seed,
             seq_len=self.seq_len,
-            entropy_sequences=self.entropy_sequences if entropy is None else entropy,
+            entropy_sequences=entropy,
             compressors=self.compressors,
             start=start,
-            information=pairs and self.match == "per_draw",
+            information=purpose == "pair" and self.match == "per_draw",
         )
 
     @property

@@ -22,7 +22,7 @@ def contour_of(trials: pd.DataFrame, task: ContourTask) -> NDArray[np.float64]:
 
     Trials at the same place hold the same measurement, so they count once.
     """
-    from lrray.difficulty.level_set import LevelSet  # and scikit-learn, where contours are compared
+    from lrray.difficulty.level_set import LevelSet  # and SciPy, where contours are compared
 
     own = trials.drop_duplicates(list(ALPHAS))
     level_set = LevelSet(task.bounds, task.target)

@@ -114,7 +114,7 @@ def _contour_text(num_trials: int, found: list[Outcome]) -> str:
 
 
 def _of_pair(pair: FoundPair, metric: str) -> Summary:
-    return measured(*pair.measured[metric], pair.num_seeds)
+    return measured(*pair.measured[metric], pair.num_seeds_of(metric))
 
 
 def _pair_row(pair: FoundPair, found: list[Outcome]) -> Row:
