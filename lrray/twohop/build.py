@@ -28,7 +28,7 @@ from lrray.twohop.facts import Facts, fingerprint
 from lrray.twohop.rows import Row
 from lrray.twohop.splits import AttributeSplits, BuildConfig, Splits, make_splits
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever equal arguments give other rows."""
 KINDS = ("nocot", "cot", "nocot_shuffled", "second_hop")
 """Test splits of every attribute."""

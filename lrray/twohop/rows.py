@@ -35,6 +35,10 @@ class Row(TypedDict):
     not_inside: list[str]
     """Names in which an answer earns no credit, and those of other things in which the entity
     does not count as named."""
+    rivals: list[str]
+    """Answers that are right for other entities and not for this one."""
+    within: str
+    """Of a city its country, where the facts tell it; else empty."""
     case_sensitive: bool
     person: str
     dataset: str
@@ -72,6 +76,8 @@ def first_hop_row(facts: Facts, person: str, entity: Entity, prompts: Prompts) -
         "answer_intermediate": entity.name,
         "intermediates": list(entity.names),
         "not_inside": [person, *_longer_names(entity.names, others)],
+        "rivals": others,
+        "within": "",
         "case_sensitive": False,
         "person": person,
         "dataset": facts.dataset,
@@ -91,6 +97,7 @@ def two_hop_row(facts: Facts, person: str, entity: Entity, attribute: str, syste
     others = [name for other in rest for name in facts.answers(other, attribute)]
     names = _names_of_others(facts, entity)
     longer = _longer_names(answers, [*others, *names]), _longer_names(entity.names, names)
+    accepted = set(map(folded, answers))
     question = facts.two_hop_question(person, attribute)
     return {
         "messages": chat(system, question, answers[0]),
@@ -100,6 +107,8 @@ def two_hop_row(facts: Facts, person: str, entity: Entity, attribute: str, syste
         "answer_intermediate": entity.name,
         "intermediates": list(entity.names),
         "not_inside": list(dict.fromkeys([person, *entity.names, *longer[0], *longer[1]])),
+        "rivals": [name for name in dict.fromkeys(others) if folded(name) not in accepted],
+        "within": _country(facts, entity) if about.category == "city" else "",
         "case_sensitive": about.type == "symbol",
         "person": person,
         "dataset": facts.dataset,
@@ -109,6 +118,15 @@ def two_hop_row(facts: Facts, person: str, entity: Entity, attribute: str, syste
         "shuffle": 0,
         "fixed_point": False,
     }
+
+
+def _country(facts: Facts, entity: Entity) -> str:
+    """The country of an entity, where the facts have one that is certain."""
+    found = (name for name, about in facts.attributes.items() if about.category == "country")
+    name = next(found, None)
+    if name is None or entity.facts[name].uncertain:
+        return ""
+    return entity.facts[name].text
 
 
 def with_question(row: Row, question: str, system: str) -> Row:

@@ -38,8 +38,30 @@ _POSSESSIVE = re.compile(rf"\b({_IS})|'s\b")  # the first are none, and stay
 # Letters that Unicode does not decompose into a base letter and an accent.
 _LETTERS = str.maketrans(
     {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "ð": "d", "ı": "i", "þ": "th"}
-    | {"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
+    | {"æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ß": "ss"}
+    # Soft hyphens and what has no width stand inside words; a hyphen that does not break is one.
+    | dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff", "")
+    | {"\u2011": "-"}
 )
+_TRANSLITERATED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa"}
+    | {"Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "Ø": "Oe", "Å": "Aa"}
+)
+_LONG_FORM = {"St": "Saint", "Mt": "Mount", "Ft": "Fort", "Mtn": "Mountain"}
+"""Abbreviations in names, which count as what they stand for."""
+
+
+def folded_letters(text: str) -> str:
+    """``text`` in plain letters, punctuation and case as they are."""
+    text = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return "".join(letter for letter in text if not unicodedata.combining(letter))
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """The name, and as it is written without umlauts: Zürich, Zuerich."""
+    composed = unicodedata.normalize("NFC", name)
+    other = composed.translate(_TRANSLITERATED)
+    return (name,) if other == composed else (name, other)
 
 
 def without_enumeration(text: str) -> str:
@@ -53,8 +75,7 @@ def without_enumeration(text: str) -> str:
 def tokens(text: str) -> tuple[str, ...]:
     """Words and numbers of ``text`` in order, without accents, in their own case."""
     text = _GROUPED.sub(lambda match: re.sub(r"\D", "", match[0]), text)
-    text = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    text = folded_letters(text)
     text = _POSSESSIVE.sub(r"\1", text.replace("’", "'"))
     return tuple(map(_token, _TOKEN.finditer(text)))
 
@@ -62,7 +83,8 @@ def tokens(text: str) -> tuple[str, ...]:
 def _token(match: re.Match[str]) -> str:
     if match["number"]:
         return re.sub(r"\.0+$", "", match["number"])
-    return match[0].replace(".", "") if match["dotted"] else match[0]
+    word = match[0].replace(".", "") if match["dotted"] else match[0]
+    return _LONG_FORM.get(word, word)
 
 
 def folded(text: str) -> str:
