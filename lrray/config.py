@@ -11,7 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from lrray.errors import LrrayError, ManyErrors, did_you_mean
 from lrray.yaml_text import dump_yaml as dump_yaml
@@ -57,6 +64,21 @@ class Settings(BaseModel):
             values = given if isinstance(given, list | tuple) else [given]
             if any(isinstance(value, bool) for value in values) and _is_number(field.annotation):
                 raise Problem("must be a number", at=name, got=given, fix="write e.g. 4")
+        return data
+
+
+class NullSaysMore(Settings):
+    """Settings some of which may be null and are not so by default, as clipping is switched off.
+
+    Such a null is written out where other nulls are left out: it would be read back as the default.
+    """
+
+    @model_serializer(mode="wrap")
+    def _with_such_nulls(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = written(self)
+        for name, field in type(self).model_fields.items():
+            if name in self.__dict__ and self.__dict__[name] is None and field.default is not None:
+                data[name] = None
         return data
 
 

@@ -30,11 +30,6 @@ class Summary:
     high: float
     """Upper end of the 95 % interval."""
 
-    def __str__(self) -> str:
-        if self.n < 2:
-            return f"{self.mean:.4g} (n = {self.n})"
-        return f"{self.mean:.4g} ± {self.standard_error:.2g} (n = {self.n})"
-
 
 def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
     """Mean, standard error and t interval of ``[n]`` values."""

@@ -54,6 +54,20 @@ def with_error(mean: float, error: float | None) -> str:
     return f"{number} ± {uncertainty}" if uncertainty else number
 
 
+def difference_in_words(value: Summary, unit: str = "") -> str:
+    """``-0.753 bits/token (95 % interval -1.191 to -0.314)``, to the digits of its error.
+
+    Of a single value ``(one seed, no interval)``.
+    """
+    error, unit = value.standard_error, f" {unit}" if unit else ""
+    if not math.isfinite(error) or error <= _ROUNDING * abs(value.mean):
+        known = "no scatter" if error == 0 else "one seed, no interval"
+        return f"{value.mean:+.3g}{unit} ({known})"
+    decimals = max(0, 1 - math.floor(math.log10(error)))
+    mean, low, high = (f"{x:+z.{decimals}f}" for x in (value.mean, value.low, value.high))
+    return f"{mean}{unit} (95 % interval {low} to {high})"
+
+
 def measured(mean: float, error: float | None, n: int) -> Summary:
     """A mean whose standard error and ``n`` are known, with its t interval."""
     if error is None or math.isnan(error) or n < 2:

@@ -16,6 +16,18 @@ from lrray.statistics import (
     sign_flip_p_value,
     summarize,
 )
+from lrray.text import difference_in_words, in_words
+
+
+def test_a_difference_is_told_to_the_digits_of_its_error():
+    assert in_words(summarize([9999.99, 10000.01])) == "10000.000 ± 0.010 (n = 2)"
+    told = difference_in_words(summarize([-0.7, -0.8, -0.75, -0.74]), "bits/token")
+    assert told == "-0.748 bits/token (95 % interval -0.813 to -0.682)"
+    assert difference_in_words(summarize([100.0, 300.0, 260.0])) == (
+        "+220 (95 % interval -43 to +483)"
+    )
+    assert difference_in_words(summarize([0.25])) == "+0.25 (one seed, no interval)"
+    assert difference_in_words(summarize([0.25, 0.25])) == "+0.25 (no scatter)"
 
 
 def test_interval_of_three_values_uses_students_t_with_two_degrees_of_freedom():
@@ -25,14 +37,14 @@ def test_interval_of_three_values_uses_students_t_with_two_degrees_of_freedom():
     assert summary.standard_error == pytest.approx(1 / math.sqrt(3))
     assert summary.high == pytest.approx(2 + 4.302653 / math.sqrt(3), rel=1e-6)
     assert summary.low == pytest.approx(2 - 4.302653 / math.sqrt(3), rel=1e-6)
-    assert str(summary) == "2 ± 0.58 (n = 3)"
+    assert in_words(summary) == "2.00 ± 0.58 (n = 3)"
 
 
 def test_a_single_value_has_no_error():
     summary = summarize([5.0])
     assert summary.n == 1
     assert math.isnan(summary.standard_error)
-    assert str(summary) == "5 (n = 1)"
+    assert in_words(summary) == "5 (n = 1)"
 
 
 def test_no_values_are_refused():

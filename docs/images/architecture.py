@@ -43,6 +43,7 @@ SAYS = {
     "errors": "one line each",
     "files": "whole or absent",
     "statistics": "means, tests",
+    "regression": "slopes over seeds",
 }
 """Package -> what it is, in a few words."""
 

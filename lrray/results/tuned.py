@@ -56,7 +56,8 @@ def _ended_run(reference: str, where: str) -> Run:
     try:
         run = find_run(reference)
     except LrrayError as error:
-        raise LrrayError(f"{where}.best_of", error.rule, got=reference, fix=error.fix) from None
+        fix = f"run that study first; {error.fix}"
+        raise LrrayError(f"{where}.best_of", error.rule, got=reference, fix=fix) from None
     if run.state != "finished":
         raise LrrayError(
             f"{where}.best_of", f"must be a run that has ended, but {run.name} is {run.state}",

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lrray.studies.axes import axes_label, axes_text
 from lrray.studies.kind import load_kind
-from lrray.text import short
+from lrray.text import short, with_error
 
 SHOWN_ROWS = 40
 """Most rows of the table on the terminal; all are in ``cells.csv``."""
@@ -74,5 +74,4 @@ def _width(rows: Sequence[Mapping[str, Any]], name: str) -> int:
 
 def _shown(row: Mapping[str, Any], name: str) -> str:
     value, error = row[name], row.get(f"{name}_se")
-    text = short(value)
-    return text if error is None or error != error else f"{text} ± {error:.2g}"
+    return short(value) if error is None or error != error else with_error(value, error)

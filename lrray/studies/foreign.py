@@ -56,7 +56,7 @@ def _gssm(data: dict[str, Any]) -> Foreign | None:
     if isinstance(run, dict):
         grid = _mapping(_mapping(data.get("launcher")).get("grid"))
         axes = {key for section in _mappings(list(grid.values())) for key in section}
-        study = next((study for axis, study in _AXES.items() if axis in axes), "latents")
+        study = next((study for axis, study in _AXES.items() if axis in axes), "earlier_work")
         return Foreign(what, f"lrray study {study}")
     blocks = [block for block in _mappings(list(data.values())) if "gssm" in block]
     if not blocks:

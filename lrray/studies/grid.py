@@ -9,15 +9,22 @@
         - {model.type: [llama, mamba], train.lr: [0.001, 0.002]}
       exclude:                               # points left out
         - {model.type: mamba, model.hidden_size: 8}
+      also:                                  # further grids, whose points are added
+        - {seed: {start: 0, stop: 6}, model.hidden_size: [8], surrogate: [2]}
+
+At a point that lacks an axis of the others, this axis has the value that the study itself has.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from lrray.config import key_path, parse, set_key
 from lrray.errors import LrrayError, did_you_mean
@@ -28,7 +35,7 @@ from lrray.studies.tuned import Tuned, look_up
 Point = dict[str, Any]
 Study = TypeVar("Study", bound=StudyBase)
 
-_RESERVED = ("zip", "exclude")
+_RESERVED = ("zip", "exclude", "also")
 MOST_POINTS = 100_000
 """Most points of a grid: more is a slip of the pen, and would take gigabytes to expand."""
 _TRIED_CELLS = 8
@@ -71,10 +78,33 @@ def expand(
     tuned = look_up(base, where) if tuned is None else tuned
     if grid is None:
         return [GridPoint({}, _resolved(base, {}, model, where, tuned))]
-    points = list(grid_points(grid, f"{where}: grid"))
+    points = _same_axes(list(grid_points(grid, f"{where}: grid")), base, model)
     if not points:
         raise LrrayError(f"{where}: grid", "must keep at least one point", fix="exclude fewer")
     return [GridPoint(point, _resolved(base, point, model, where, tuned)) for point in points]
+
+
+def _same_axes(points: list[Point], base: Mapping[str, Any], model: type[StudyBase]) -> list[Point]:
+    """The points, each once, with the study's own value of every axis that only others name."""
+    names = dict.fromkeys(name for point in points for name in point)
+    if all(len(point) == len(names) for point in points):
+        return points
+    own = {name: _value_at(base, name, model) for name in names}
+    filled = ({name: point.get(name, own[name]) for name in names} for point in points)
+    return list({json.dumps(point, default=str): point for point in filled}.values())
+
+
+def _value_at(data: Any, path: str, model: Any) -> Any:
+    """What raw settings hold at a key path, or the default of ``model``; None without either."""
+    key, _, rest = path.partition(".")
+    value = data.get(key) if isinstance(data, Mapping) else None
+    known = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
+    field = known.get(key)
+    if rest:
+        return _value_at(value, rest, None if field is None else field.annotation)
+    if value is None and field is not None and not field.is_required():
+        return field.get_default(call_default_factory=True)
+    return value
 
 
 def _refuse_infinite(data: Any, where: str, path: tuple[object, ...] = ()) -> None:
@@ -138,7 +168,7 @@ def grid_points(grid: Any, where: str) -> Iterator[Point]:
     Raises:
         LrrayError: it is not a grid.
     """
-    if not isinstance(grid, Mapping) or not (set(grid) - {"exclude"}):
+    if not isinstance(grid, Mapping) or not (set(grid) - {"exclude", "also"}):
         raise LrrayError(where, "must name at least one axis", got=grid, fix="seed: [0, 1, 2]")
     choices: list[list[Point]] = []
     for name, values in grid.items():
@@ -164,6 +194,8 @@ def grid_points(grid: Any, where: str) -> Iterator[Point]:
         point = {name: value for part in combination for name, value in part.items()}
         if not any(all(point[name] == value for name, value in rule.items()) for rule in excluded):
             yield point
+    for i, further in enumerate(_list_of_mappings(grid.get("also", []), f"{where}.also")):
+        yield from grid_points(further, f"{where}.also[{i}]")
 
 
 def axis_values(values: Any, where: str) -> list[Any]:

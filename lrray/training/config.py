@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lrray.config import Problem, Settings
+from lrray.config import NullSaysMore, Problem
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -16,7 +16,7 @@ NOT_DECAYED = ("A_log",)
 channel and state, which its authors exempt (Gu and Dao 2023)."""
 
 
-class TrainConfig(Settings):
+class TrainConfig(NullSaysMore):
     """Settings of one training run; the same result for every number of workers."""
 
     steps: PositiveInt | None = None

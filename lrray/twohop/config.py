@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lrray.config import Problem, Settings
+from lrray.config import NullSaysMore, Problem, Settings
 from lrray.training import TrainConfig
 from lrray.twohop.splits import DataConfig
 from lrray.twohop.trl_keys import translate
@@ -37,7 +37,7 @@ class Lora(Settings):
     """Which layers get adapters, as ``peft`` names them."""
 
 
-class FinetuneConfig(Settings):
+class FinetuneConfig(NullSaysMore):
     """Fine-tuning on one dataset's first-hop facts; equal for every number of workers.
 
     Also takes the keys of trl's and accelerate's YAML, see :mod:`lrray.twohop.trl_keys`.

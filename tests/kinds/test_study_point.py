@@ -27,6 +27,7 @@ from lrray.search.memory import Searches
 from lrray.search.queue import Steps
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint
+from lrray.text import with_error
 from tests.studies.driven import drive
 from tests.studies.small_study import STUDY
 
@@ -169,7 +170,7 @@ def test_a_terminal_shows_the_best_pairs_so_far_and_the_time_left(
         (line,) = (line for line in shown.splitlines() if end in line)
         for number in (f"{best['alpha_X']:.4g}", f"{best['alpha_Z']:.4g}"):
             assert number in line
-        assert f"{best['difficulty']:.4f} ± {best['difficulty_se']:.4f}" in line
+        assert with_error(best["difficulty"], best["difficulty_se"]) in line
 
 
 def frame(console: Console, mark: str) -> str:

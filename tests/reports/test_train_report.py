@@ -124,18 +124,35 @@ def test_pairs_of_each_seeds_own_draw_are_seeds_of_one_setting(tmp_path: Path) -
     assert "seeds vary the data and the initial weights, on one kernel draw, together" in text(42)
 
 
-def test_the_two_ends_are_compared_and_pairs_between_are_told_to_be_left_out(
-    tmp_path: Path,
-) -> None:
+def test_the_ends_are_the_answer_and_pairs_between_are_compared_too(tmp_path: Path) -> None:
     run = fill(tmp_path, sizes=(8,))
-    alone = train.answer(run)
+    (alone,) = train.comparisons(groups_of(run.wanted_records()))
     for seed in range(6):
         axes = {"pair": "between_1", "model.hidden_size": 8, "seed": seed}
         settings = {"pair": "between_1", "model": {"hidden_size": 8}, "seed": seed}
+        settings["compressors"] = []
         result = {"excess_bits": 0.7, "excess_bits_se": 0.01}
         RunFolder(run.path).save_cell(Cell("train", settings, axes, "c0de"), result, 1.0)
-    assert train.answer(run) == alone
-    assert section_of(run, "Comparison").text.endswith("Not compared: between-1.")
+    ends, between = train.comparisons(groups_of(run.wanted_records()))
+    assert (ends.second, between.second) == ("easy_to_predict", "between_1")
+    assert ends.result == alone.result
+    assert [ends.p_adjusted, between.p_adjusted] == holm(
+        [ends.result.p_value, between.result.p_value]
+    )
+    assert between.result.difference.mean == pytest.approx(alone.of_first.mean - 0.7)
+    assert "between" not in train.answer(run)
+
+
+def test_equivalence_is_claimed_by_its_own_test_alone(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,))
+    assert "No equivalence is claimed, whatever p" in section_of(run, "Comparison").text
+    for margin, said in ((0.5, "shown to be within 0.5"), (0.2, "not shown to be within 0.2")):
+        settings = run.path / "study.yaml"
+        settings.write_text(f"{settings.read_text()}\nequivalence_margin_bits: {margin}\n")
+        again = Run(run.path)
+        assert f" after Holm; {said} bits/token, TOST p = " in train.answer(again)
+        assert f"margin of {margin:g} bits/token" in section_of(again, "Comparison").text
+        settings.write_text(settings.read_text().rpartition("\n\n")[0])
 
 
 def test_the_answer_is_one_sentence_with_interval_n_and_p(tmp_path: Path) -> None:

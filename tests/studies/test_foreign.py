@@ -34,7 +34,7 @@ FILES = [
     (_two_hop("datasets/synthetic_spouses/all/train_samedoc/ab.jsonl"), "task=same_document"),
     (_run({"data": {"n_data": [30, 100]}, "grid_id": [0, 1]}), "lrray study finite_data"),
     (_run({"model": {"emb_dim": [8, 16]}, "data": {"seed": [0, 1]}}), "lrray study model_size"),
-    (_run({}), "lrray study latents"),
+    (_run({}), "lrray study earlier_work"),
     ({"first": {"seeds": [0, 1], "gssm": _GRAPH}}, "lrray study difficulty graph="),
     ({"small_X": {"gssm": _GRAPH, "sets": [{"n_data": 10}]}}, "lrray data make finite_data"),
     ({"method": "grid", "parameters": {"lr": {"value": 1}}}, "lrray sweep import"),

@@ -33,6 +33,23 @@ def axes(grid):
 @pytest.mark.parametrize(
     ("grid", "points"),
     [
+        (
+            {"seed": [0], "settings.a": [1], "also": [{"seed": [0, 1]}, {"settings.a": [1]}]},
+            [
+                {"seed": 0, "settings.a": 1},
+                {"seed": 0, "settings.a": None},
+                {"seed": 1, "settings.a": None},
+            ],
+        ),
+        (
+            {"also": [{"seed": [3], "question": ["r"]}, {"question": ["s"]}], "seed": [0, 1]},
+            [
+                {"seed": 0, "question": "q"},
+                {"seed": 1, "question": "q"},
+                {"seed": 3, "question": "r"},
+                {"seed": 0, "question": "s"},  # the seed that a study has by default
+            ],
+        ),
         ({"seed": [3, 1]}, [{"seed": 3}, {"seed": 1}]),
         ({"seed": {"start": 0, "stop": 6, "step": 2}}, [{"seed": 0}, {"seed": 2}, {"seed": 4}]),
         (

@@ -16,7 +16,7 @@ from lrray.statistics import Equivalence, Summary, summarize, unpaired_differenc
 from lrray.statistics import equivalence as paired_equivalence
 from lrray.studies.axes import axes_label
 from lrray.studies.grid import GridPoint
-from lrray.text import with_error
+from lrray.text import difference_in_words
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,12 @@ class Difference:
         """The difference, and whether it is shown to be within the margin."""
         where = f" ({axes_label(self.axes)})" if self.axes else ""
         first, second = (name.replace("_", "-") for name in (self.first, self.second))
-        number = with_error(self.difference.mean, self.difference.standard_error)
+        number = difference_in_words(self.difference)
         head = f"{first} minus {second}{where}, {self.metric}: {number}"
         if self.difference.n < 2:
-            return f"{head} (one draw, no interval)."
+            return f"{head}."
         shown = "shown" if self.p_equivalent < 0.05 else "not shown"
-        return (
-            f"{head} (95 % interval {self.difference.low:+.3f} to {self.difference.high:+.3f}; "
-            f"{shown} to be within {self.margin:g}, TOST p = {self.p_equivalent:.2g})."
-        )
+        return f"{head}; {shown} to be within {self.margin:g}, TOST p = {self.p_equivalent:.2g}."
 
 
 def differences(pairs: Sequence[Pair], point: GridPoint) -> list[Difference]:

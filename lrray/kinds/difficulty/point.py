@@ -38,6 +38,7 @@ from lrray.search.queue import CellSource, OpenSearch, SearchedCells
 from lrray.search.samplers import make_sampler
 from lrray.studies.cell import Cell
 from lrray.studies.grid import GridPoint
+from lrray.text import with_error
 
 if TYPE_CHECKING:  # with SciPy, which a plan need not wait for
     import pandas as pd
@@ -206,7 +207,7 @@ class PointSearch:
         for label, key in (("easy to infer", ALPHAS[0]), ("easy to predict", ALPHAS[1])):
             best = min(close, key=lambda trial: trial.params[key])
             value, error = best.user_attrs["difficulty"], best.user_attrs.get("difficulty_se")
-            shown = f"{value:.4f}" + (f" ± {error:.4f}" if error is not None else "")
+            shown = with_error(value, error)
             table.add_row(label, *(f"{best.params[name]:.4g}" for name in ALPHAS), shown)
         return table
 

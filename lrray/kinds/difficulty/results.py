@@ -103,8 +103,9 @@ class Outcome:
 
     @property
     def against_each_other(self) -> list[str]:
-        """A sentence for every such difference."""
-        return [one.in_words for one in self.differences]
+        """A sentence for every such difference between the two ends."""
+        ends = {one.second for one in self.differences[:1]}
+        return [one.in_words for one in self.differences if one.second in ends]
 
     @property
     def without_pair(self) -> list[dict[str, Any]]:

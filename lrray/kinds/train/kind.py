@@ -18,131 +18,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, field_validator, model_validator
-
-from lrray.config import Problem, numbers_in, parse
-from lrray.difficulty.compressors import COMPRESSORS, check_compressors, compressor_label
-from lrray.errors import LrrayError, did_you_mean
+from lrray.config import numbers_in, parse
+from lrray.difficulty.compressors import compressor_label
+from lrray.errors import LrrayError
 from lrray.gssm import GraphConfig, SequenceModel
 from lrray.gssm.kernels import context_nodes
-from lrray.gssm.ngrams import MAX_ORDER, check_order
-from lrray.kinds.pairs import Pairs
+from lrray.gssm.ngrams import check_order
 from lrray.kinds.train.branches import branch_of, order, remove_shorter
 from lrray.kinds.train.data import needed_data, task
 from lrray.kinds.train.packing import check_packed, pack_key
+from lrray.kinds.train.settings import Study as Study
+from lrray.kinds.train.settings import Switch
 from lrray.kinds.weights import asked_to_keep, keep_newest
 from lrray.models.config import ModelConfig
-from lrray.references import user_modules
 from lrray.studies.cell import digest
 from lrray.studies.kind import CellContext, Kind
-from lrray.studies.schema import CellStudy
-from lrray.training.config import NOT_DECAYED, TrainConfig
+from lrray.training.config import TrainConfig
 from lrray.training.stopping import Stopped
 
-
-class Study(CellStudy):
-    """A training study; every cell trains one model."""
-
-    kind: Literal["train"]
-    pairs: Annotated[dict[str, Pairs], Field(min_length=1)]
-    """Files as a difficulty study writes them (``pairs.yaml``): one, or several by name."""
-    pair_set: str | None = None
-    """Which of the files, often an axis of the grid; default: the first."""
-    pair: str = "easy_to_infer"
-    """Which of its pairs; usually an axis of the grid. Of several with this name, as
-    ``match: per_seed`` and ``match: per_draw`` write them, it is the one for the cell's seed."""
-    graph: GraphConfig | None = None
-    """The graph that the pairs must be of; None: whichever their file names."""
-    graph_seed: Annotated[int, Field(ge=0)] | None = None
-    """Kernel draw; default: the pair's own seed, or the cell's ``seed``."""
-    surrogate: Annotated[int, Field(ge=0, le=MAX_ORDER)] | None = None
-    """Order of the graph's Markov surrogate to train on instead of the graph: what n-gram learning
-    alone costs. Often an axis of the grid, ``[null, 2]``."""
-    model: ModelConfig = ModelConfig()
-    train: TrainConfig
-    """Its data, model and shuffle seeds are added to the cell's ``seed``."""
-    keep_weights: bool | None = None
-    """Whether finished cells keep their model's weights; default: those of up to a million
-    parameters. No part of a cell's identity."""
-    keep_checkpoints: bool = False
-    """Whether finished cells leave a checkpoint from which cells of more steps go on, also where
-    the grid has no such cell. No part of a cell's identity."""
-    compressors: tuple[str, ...] = ()
-    """Compressors measured on the held-out set, in bits per token; ``module:function`` for one's
-    own."""
-
-    @field_validator("pairs", mode="before")
-    @classmethod
-    def _by_name(cls, data: Any) -> Any:
-        one_file = isinstance(data, Mapping) and ("graph" in data or "pairs" in data)
-        return {"given": data} if one_file else data
-
-    @model_validator(mode="after")
-    def _check(self) -> Study:
-        if self.train.parallel == "fsdp":
-            self.shards_go_to_one_node()
-        if self.pair_set is not None and self.pair_set not in self.pairs:
-            fix = did_you_mean(self.pair_set, self.pairs)
-            raise Problem("must name one of pairs", at="pair_set", got=self.pair_set, fix=fix)
-        self.chosen()
-        check_compressors(self.compressors, ["zlib", *COMPRESSORS])
-        self._check_resources()
-        return self
-
-    def _check_resources(self) -> None:
-        workers = self.resources.workers
-        for name in ("batch_size", "eval_sequences"):
-            size = getattr(self.train, name)
-            if size % workers:
-                raise Problem(
-                    f"must be divisible by resources.workers, {workers}", at=f"train.{name}",
-                    got=size, fix="change one of the two",
-                )  # fmt: skip
-        if self.train.device == "cuda" and not self.resources.gpu:
-            raise Problem(
-                "device cuda needs resources.gpu above 0", at="resources.gpu",
-                got=self.resources.gpu, fix="resources.gpu: 1, or train.device: cpu",
-            )  # fmt: skip
-
-    def chosen(self) -> tuple[GraphConfig, int | None]:
-        """The graph of the cell's pair, alphas set, and the kernel draw it was matched for.
-
-        Raises:
-            Problem: the pairs file has no such pair, or several.
-        """
-        pairs = self.pairs[self.pair_set or next(iter(self.pairs))]
-        pair = pairs.choose(self.pair, self.seed, self.graph_seed, self.graph)
-        return pairs.graph_with_alphas(pair), pair.seed
-
-    def cell_settings(self) -> dict[str, Any]:
-        """The graph with its alphas instead of the pairs file, and everything else."""
-        graph, draw = self.chosen()
-        # Up to 0.2.0 this parameter was decayed: cells of Mamba alone gave other numbers.
-        changed = self.model.type == "mamba" and self.train.weight_decay > 0
-        return {
-            **({"not_decayed": list(NOT_DECAYED)} if changed else {}),
-            **({} if self.surrogate is None else {"surrogate": self.surrogate}),
-            "graph": graph.to_dict(),
-            "graph_seed": self.graph_seed if self.graph_seed is not None else draw,
-            "model": self.model.model_dump(mode="json", exclude_none=True),
-            "train": self.train.model_dump(mode="json", exclude_none=True),
-            "compressors": list(self.compressors),
-            "seed": self.seed,
-        }
-
-    def tried_model(self) -> ModelConfig:
-        """The model as it is checked: with the keys that are searched, which it must know."""
-        if self.search_space is None:
-            return self.model
-        ranges = self.search_space.root.items()
-        keys = {k.removeprefix("model."): r.first for k, r in ranges if k.startswith("model.")}
-        return parse(ModelConfig, {**keys, **self.model.model_dump()}, "model")
-
-    def user_modules(self) -> tuple[str, ...]:
-        """Those of the model and of compressors."""
-        return user_modules([self.model.type, *self.compressors])
+if TYPE_CHECKING:  # with torch
+    from lrray.training.loop import TrainResult
 
 
 def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
@@ -164,6 +61,8 @@ def check(studies: Sequence[Study], where: str, data_folder: Path) -> None:
     for study in studies:
         if study.surrogate is not None:
             _check_surrogate(study.chosen()[0], study.surrogate, where)
+        if study.switch is not None:
+            _check_switch(study, study.switch, where)
         vocab_size = study.chosen()[0].observed.state_dim
         model = study.tried_model()
         key = digest([model.model_dump(mode="json"), vocab_size, study.train.seq_len])
@@ -197,6 +96,18 @@ def _check_surrogate(graph: GraphConfig, order: int, where: str) -> None:
         raise LrrayError(place, error.rule, got=error.got, fix=error.fix) from None
 
 
+def _check_switch(study: Study, switch: Switch, where: str) -> None:
+    """Refuses a switch that a study's graph or sequences do not have."""
+    from lrray.gssm import GSSM
+    from lrray.gssm.switching import check_switch
+
+    try:
+        check_switch(GSSM(study.chosen()[0], 0), switch.latent, switch.at, study.train.seq_len)
+    except LrrayError as error:
+        place = f"{where}: switch.{error.where}"
+        raise LrrayError(place, error.rule, got=error.got, fix=error.fix) from None
+
+
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
     """Trains one model; returns its held-out loss, the bound and their difference, in bits.
 
@@ -225,6 +136,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
     )  # fmt: skip
     if trained.evaluation is None:
         raise Stopped
+    adapted = _adapted(model, trained, gssm, config, settings.get("switch"))
     if is_first:
         keep_newest(context.checkpoint / "checkpoints", context, asked_to_keep(context))
         if branch is not None:
@@ -234,6 +146,7 @@ def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any
         **dict(numbers_in(trained.evaluation.metrics(), "/")),
         **({} if trained.best is None else trained.best.metrics()),
         **_compressed(gssm, config, settings["compressors"]),
+        **adapted,
         "num_parameters": size.num_parameters,
         "num_non_embedding_parameters": size.num_non_embedding_parameters,
         "flops_per_token": size.flops_per_token,
@@ -253,6 +166,29 @@ def _compressed(gssm: SequenceModel, config: TrainConfig, names: list[str]) -> d
         f"{compressor_label(name)}_bits": compress_bits_per_token(tokens[:, 1:], name)
         for name in names
     }
+
+
+def _adapted(
+    model: Any,
+    trained: TrainResult,
+    gssm: SequenceModel,
+    config: TrainConfig,
+    switch: Mapping[str, Any] | None,
+) -> dict[str, float]:
+    """Divergences after a switch of a latent; nothing where none is asked for."""
+    from lrray.gssm import GSSM
+    from lrray.training.adaptation import adaptation
+    from lrray.training.weights import load_trained
+
+    if switch is None:
+        return {}
+    assert isinstance(gssm, GSSM)  # checked with the study
+    assert trained.checkpoint is not None  # a study's cell has a folder for it
+    # Cells that are trained side by side have their weights in one stack with the others'.
+    model = load_trained(model, trained.checkpoint)
+    sizes = (config.eval_sequences, config.seq_len, config.eval_batch_size)
+    found = adaptation(model, gssm, switch["latent"], switch["at"], *sizes)
+    return dict(numbers_in(found, "/"))
 
 
 def _load_model(settings: Mapping[str, Any], weights: Path) -> Any:

@@ -19,7 +19,7 @@ from lrray.reports.style import COLORS, figure
 from lrray.results.groups import label
 from lrray.results.run import Run
 from lrray.statistics import Summary
-from lrray.text import in_words, measured
+from lrray.text import in_words, measured, with_error
 
 MAX_PANELS = 6
 
@@ -224,8 +224,7 @@ def _panel(
             points[:, 0], points[:, 1], color=COLORS[1], lw=_LINE_WIDTH, label=label, zorder=4
         )
     for pair, marker in zip(pairs, "*Pvd^<>sXo" * 6, strict=False):
-        error = pair.difficulty_se
-        value = f"{pair.difficulty:.3f}" + (f" ± {error:.3f}" if error is not None else "")
+        value = with_error(pair.difficulty, pair.difficulty_se)
         axes.plot(
             pair.alpha_X, pair.alpha_Z, marker, ms=14, mec="black", mfc=COLORS[4], ls="",
             label=f"{pair.name.replace('_', ' ')}: {value}", clip_on=False, zorder=5,

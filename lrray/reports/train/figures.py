@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lrray.reports.grid.figures import band, error_line, lay_out, numeric_axis, scale, size, spread
 from lrray.reports.style import COLORS, figure
-from lrray.reports.train.comparisons import METRIC, PAIR, spoken
+from lrray.reports.train.comparisons import METRIC, PAIR, pair_names, spoken
 from lrray.results.groups import Group, MeanCurve, label, varying
 from lrray.studies.axes import axis_name
 
@@ -82,7 +82,7 @@ def excess_curves_figure(curves: list[tuple[Group, MeanCurve]], metric: str = ME
 
 def _kinds(groups: list[Group]) -> dict[str, str]:
     """The kinds of latents and their colours, the same in every figure."""
-    kinds = sorted({str(group.axes.get(PAIR)) for group in groups})
+    kinds = dict.fromkeys([*pair_names(groups), *(str(g.axes.get(PAIR)) for g in groups)])
     return {kind: COLORS[i % len(COLORS)] for i, kind in enumerate(kinds)}
 
 

@@ -12,23 +12,26 @@ from lrray.difficulty.compressors import compressor_label
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid import report as grid
 from lrray.reports.grid.figures import MAX_PANELS
+from lrray.reports.train.adaptation import adaptation_section
+from lrray.reports.train.bounds import bound_check
 from lrray.reports.train.comparisons import (
     METRIC,
     PAIR,
     Comparison,
-    compared_pairs,
     comparisons,
-    pair_names,
     spoken,
 )
 from lrray.reports.train.convergence import convergence_section, in_answer
+from lrray.reports.train.decomposition import decomposition_answer, decomposition_section
 from lrray.reports.train.figures import (
     bars_figure,
     excess_curves_figure,
     excess_figure,
     settings_of,
 )
+from lrray.reports.train.ladder import ladder_answer, ladder_section
 from lrray.reports.train.outcomes import outcome_section
+from lrray.reports.train.scatter import scatter_answer, scatter_section
 from lrray.results.curves import curve_of
 from lrray.results.groups import GRAPH_SEED, Group, groups_of, label, mean_curve, varying
 from lrray.results.run import Run
@@ -41,9 +44,6 @@ MAX_TOLD = 4
 
 MAX_LEVELS = 6
 """Values of an axis whose excess losses the answer spells out."""
-
-MAX_BELOW = 3
-"""Standard errors below the bound at which a cell is held to be wrong."""
 
 _NUMBERS = (
     "excess_bits", "loss_bits", "bound_bits", "accuracy", "share_captured", "share_beyond_trigram",
@@ -58,11 +58,18 @@ def answer(run: Run) -> str:
     each is above the bound comes last, nearest first.
     """
     groups = groups_of(run.wanted_records())
-    compared = comparisons(groups, run.tuned)
+    compared = _compared(run, groups)
     if not compared:
-        return " ".join([grid.answer(run), *in_answer(run, groups)])
-    parts = [*_levels(groups), _difference(compared), *_distances(groups)]
+        parts = [*scatter_answer(groups), grid.answer(run)]
+        return " ".join([*parts, *in_answer(run, groups)])
+    ends = [one for one in compared if one.second == compared[0].second]
+    more = [*ladder_answer(groups, run.tuned), *decomposition_answer(groups, run.tuned)]
+    parts = [*_levels(groups), _difference(ends), *more, *_distances(groups)]
     return " ".join([*parts, *in_answer(run, groups)])
+
+
+def _compared(run: Run, groups: list[Group]) -> list[Comparison]:
+    return comparisons(groups, run.tuned, run.settings.get("equivalence_margin_bits"))
 
 
 def _levels(groups: list[Group]) -> list[str]:
@@ -137,9 +144,10 @@ def _distances(groups: list[Group]) -> list[str]:
 def sections(run: Run) -> list[Section]:
     """The comparison, learning curves, compressors where they were measured, all numbers."""
     groups = groups_of(run.wanted_records())
-    compared = comparisons(groups, run.tuned)
+    compared = _compared(run, groups)
     if not compared:
-        return [*grid.sections(run), *convergence_section(run, groups)]
+        own = [*scatter_section(groups), *adaptation_section(groups)]
+        return [*own, *grid.sections(run), *convergence_section(run, groups)]
     table = Table(
         "comparison", "Excess loss over the exact bound in bits/token, and its difference seed by "
         "seed with its 95 % intervals, Student's t and bootstrap (BCa); p by sign flips, adjusted "
@@ -147,9 +155,12 @@ def sections(run: Run) -> list[Section]:
     )  # fmt: skip
     parts = [
         Section("Comparison", _caution(compared, groups), (table,), _excess_pictures(groups)),
+        *ladder_section(groups, run.tuned),
+        *decomposition_section(groups, run.tuned),
         *_curves(run, groups),
         *convergence_section(run, groups),
         *outcome_section(run, groups),
+        *adaptation_section(groups),
         *_compression(groups),
     ]
     rows = [
@@ -158,16 +169,17 @@ def sections(run: Run) -> list[Section]:
     caption = f"All {len(groups)} settings, means over seeds; losses in bits/token"
     return [
         *parts,
-        Section("All numbers", _bound_check(groups), (Table("numbers", caption, rows),)),
+        Section("All numbers", bound_check(groups), (Table("numbers", caption, rows),)),
     ]
 
 
 def _comparison_row(one: Comparison) -> Row:
     difference, bootstrap = one.result.difference, one.result.bootstrap
+    tested = one.equivalence
     return {
         **_plain(one.axes),
-        spoken(one.first): one.of_first,
-        spoken(one.second): one.of_second,
+        "pair": spoken(one.first), "excess": one.of_first,
+        "minus": spoken(one.second), "excess of that": one.of_second,
         "difference": difference,
         "95 % from": None if difference.n < 2 else difference.low,
         "to": None if difference.n < 2 else difference.high,
@@ -175,21 +187,27 @@ def _comparison_row(one: Comparison) -> Row:
         "bootstrap to": None if difference.n < 2 else bootstrap[1],
         "p": one.result.p_value if difference.n > 1 else None,
         "p after Holm": one.p_adjusted if difference.n > 1 else None,
-    }
+        **({} if tested is None else {f"p of within {tested.margin:g}": tested.p_value}),
+    }  # fmt: skip
 
 
 def _caution(compared: list[Comparison], groups: list[Group]) -> str:
     """What this number of seeds can show at best."""
     fewest = min(one.result.difference.n for one in compared)
     least = min(1.0, 2.0 ** (1 - fewest) * len(compared))
-    others = [spoken(n) for n in pair_names(groups) if n not in compared_pairs(groups)]
-    left_out = f" Not compared: {', '.join(others)}." if others else ""
+    margin = compared[0].equivalence
+    equal = (
+        "No equivalence is claimed, whatever p: that needs equivalence_margin_bits in the study, "
+        "a margin stated before the run." if margin is None else
+        f"Equivalence is claimed where two one-sided t tests (TOST) reject a difference beyond "
+        f"the study's margin of {margin.margin:g} bits/token at 5 %."
+    )  # fmt: skip
     return (
         "Below 0: the first kind is learnt better. Differences pair the runs of one seed; seeds "
         f"vary {_varied(groups)} together. With {fewest} seeds and "
         f"{len(compared)} {'comparison' if len(compared) == 1 else 'comparisons'} the smallest p "
         f"that Holm's adjustment leaves is {least:.2g}. Bootstrap intervals of few seeds come out "
-        f"too narrow.{left_out}"
+        f"too narrow. {equal}"
     )
 
 
@@ -261,34 +279,3 @@ def _sizes(group: Group) -> dict[str, Any]:
 
 def _plain(axes: dict[str, Any]) -> Row:
     return {k: v if isinstance(v, str | int | float) else str(v) for k, v in axes.items()}
-
-
-def _bound_check(groups: list[Group]) -> str:
-    """Whether any model seems to beat the bound, which none can."""
-    scores = [
-        (record.result[METRIC] / record.result[f"{METRIC}_se"], label(record.axes))
-        for group in groups
-        for record in group.records
-        if METRIC in record.result and record.result.get(f"{METRIC}_se")
-    ]
-    if not scores:
-        return ""
-    lowest, _ = min(scores)
-    where = "above" if lowest >= 0 else "below"
-    told = (
-        f"The lowest excess of {len(scores)} cells lies {abs(lowest):.1f} of its own standard "
-        f"errors {where} 0; no model can be below the bound but by chance."
-    )
-    below = [f"{name} ({score:.1f})" for score, name in scores if score < -MAX_BELOW]
-    if not below:
-        return told
-    more = f" and {len(below) - MAX_TOLD} more" if len(below) > MAX_TOLD else ""
-    return (
-        f"Warning: {_cells(len(below))} more than {MAX_BELOW} standard errors below the bound: "
-        f"{', '.join(below[:MAX_TOLD])}{more}. That is no chance: the held-out set is too small, "
-        f"or something is wrong with these losses or their bound. {told}"
-    )
-
-
-def _cells(count: int) -> str:
-    return "1 cell lies" if count == 1 else f"{count} cells lie"
