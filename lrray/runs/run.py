@@ -8,8 +8,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -41,6 +43,7 @@ from lrray.search.queue import CellSource, Steps
 from lrray.storage.objects import open_store
 from lrray.storage.sync import in_storage, synced
 from lrray.studies.code import read_code_anew
+from lrray.studies.kind import Kind
 from lrray.studies.load import LoadedStudy
 from lrray.studies.schema import StudyBase
 from lrray.tracking.follower import announce, closing_lines
@@ -153,8 +156,7 @@ def _execute(
     announce(folder, study.first.tracking, shlex.join(study.given))
     folder.remove("summary.json")
     folder.forget_stop()
-    program = load_program(study.kind)
-    with Progress(console, folder) as progress:
+    with _loading(study.kind) as program, Progress(console, folder) as progress:
         dashboard = start_ray(options.address)
         for line in _watching(study, folder, dashboard):
             say(line)
@@ -167,7 +169,7 @@ def _execute(
             if options.keep_code:
                 keep_codes(folder)
             known = KnownCells.of(folder)
-            work = program(study.points, folder, slots, known)
+            work = program.result()(study.points, folder, slots, known)
             phases = told(work.phases(), known, folder, codes, say)
             cells = Steps(folder, phase_sources(phases, progress))
             scheduler = make_scheduler(study.first)
@@ -175,7 +177,7 @@ def _execute(
         summary = write_summary(study.first, work, folder, time.time() - began)
         fetch()
         report = _report(folder, progress)
-    program.show(summary, console)
+    program.result().show(summary, console)
     if summary["failed"]:
         say(f"{summary['failed']} cells failed; see {folder.path / 'failures'}")
     say(f"report   {report}")
@@ -183,6 +185,18 @@ def _execute(
         say(line)
     say(f"results  {folder.path}")
     return Run(folder.path)
+
+
+@contextmanager
+def _loading(kind: Kind) -> Iterator[Future[type[Program]]]:
+    """Within it, what a kind's search and its report import loads while Ray starts and runs cells.
+
+    Ray's own modules are there already: of one that two threads import, one might get half.
+    """
+    with ThreadPoolExecutor(1, "imports") as thread:
+        program = thread.submit(load_program, kind)
+        thread.submit(import_module, kind.report)  # if that fails, the report says so
+        yield program
 
 
 def phase_sources(phases: Iterator[Phase], progress: Progress) -> Iterator[CellSource]:
