@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lrray.errors import LrrayError
+from lrray.processes import lives, own_mark
 
 _STALE_S = 3600
+_WRITER = re.compile(r"^\..*\.([0-9a-f-]+)\.[0-9a-f]{8}\.tmp$")
+"""Name of a file while it is written; names the process that does."""
 
 _NAME_BYTES = 255
 """Longest name of one file or folder on the usual file systems."""
@@ -44,6 +48,11 @@ def check_path(what: str, path: Path) -> None:
     try:
         length = len(str(path).encode())
     except UnicodeEncodeError:
+        if _is_utf8(os.fsencode(path)):
+            raise LrrayError(
+                what, f"has a name that this locale ({_locale()}) cannot write",
+                fix="set LC_ALL=C.UTF-8 or PYTHONUTF8=1",
+            ) from None  # fmt: skip
         shown = str(path).encode(errors="backslashreplace").decode()
         raise LrrayError(
             what, "must have a name in UTF-8, which Ray needs", got=shown, fix="rename it"
@@ -54,6 +63,20 @@ def check_path(what: str, path: Path) -> None:
         raise LrrayError(what, f"is too long: {most}", got=str(path), fix="choose a shorter path")
 
 
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _locale() -> str:
+    """What the environment says, as the C library reads it."""
+    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    return next((f"{name}={os.environ[name]}" for name in names if os.environ.get(name)), "C")
+
+
 @contextmanager
 def whole_file(target: Path) -> Iterator[Path]:
     """A path beside ``target`` to write to; its file takes the target's name when all is on disk.
@@ -61,7 +84,8 @@ def whole_file(target: Path) -> Iterator[Path]:
     Makes the folder. Where the block raises, nothing is left and an old file stays as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    name = f".{target.name}.{own_mark()}.{secrets.token_hex(4)}.tmp"
+    temporary = target.with_name(name)
     try:
         yield temporary
         sync(temporary)
@@ -73,13 +97,25 @@ def whole_file(target: Path) -> Iterator[Path]:
 
 
 def remove_stale(target: Path) -> None:
-    """Removes what killed writers of ``target`` left behind an hour ago or more.
+    """Removes what killed writers of ``target`` left behind."""
+    _remove_abandoned(target.parent.glob(f".{glob.escape(target.name)}.*.tmp"))
 
-    A younger file may be another writer's, here or on another host, and grows until it is whole.
-    """
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        with suppress(FileNotFoundError):  # another writer does the same
-            if time.time() - path.stat().st_mtime > _STALE_S:
+
+def remove_stale_below(folder: Path) -> None:
+    """Removes what killed writers of any file left behind, at any depth."""
+    _remove_abandoned(path for path in files_below(folder) if path.name.endswith(".tmp"))
+
+
+def _remove_abandoned(paths: Iterable[Path]) -> None:
+    """Of a writer on another host is known only that files grow until they are whole."""
+    for path in paths:
+        if not (mark := _WRITER.search(path.name)):
+            continue
+        with suppress(FileNotFoundError):  # another process does the same
+            alive = lives(mark[1])
+            if alive is None:
+                alive = time.time() - path.stat().st_mtime <= _STALE_S
+            if not alive:
                 path.unlink()
 
 

@@ -17,6 +17,7 @@ from lrray.errors import LrrayError
 from lrray.execution.process_group import Workers
 from lrray.execution.ray_files import private_folder, private_token
 from lrray.files import check_path, working_folder
+from lrray.scratch import hold
 from lrray.studies.resources import Resources
 
 WAIT_S = 5.0
@@ -88,6 +89,8 @@ def start_ray(address: str) -> str:
         context = _connected(ray, address)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         raise _did_not_start(address, error) from None
+    if ray._private.worker._global_node.is_head():
+        hold(Path(ray._private.worker._global_node.get_session_dir_path()))
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the driver with a stack trace
     url = context.dashboard_url
     return f"http://{url}" if url else ""

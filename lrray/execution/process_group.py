@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from lrray.execution.own_copy import work_in
 from lrray.execution.stopping import StopFlag, never
 from lrray.execution.watchdog import limited
 from lrray.results.folder import RunFolder
+from lrray.scratch import scratch_folder
 from lrray.storage.cells import Commit, checkpointed, shared_by_ranks
 from lrray.storage.folder import open_folder
 from lrray.studies.cell import Cell
@@ -78,7 +78,7 @@ def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Worker
     from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchTrainer
 
-    with tempfile.TemporaryDirectory(prefix="lrray-train-") as scratch:
+    with scratch_folder("train") as scratch:
         trainer: Any = TorchTrainer(
             cast(Any, _rank),
             train_loop_config={
@@ -96,7 +96,7 @@ def run_on_workers(cell: Cell, folder: RunFolder, limits: Limits, spread: Worker
             ),
             # Retries are the trial's matter: it knows how often this cell has failed.
             run_config=RunConfig(
-                storage_path=scratch,
+                storage_path=str(scratch),
                 failure_config=cast(Any, FailureConfig)(max_failures=0, controller_failure_limit=2),
             ),
         )

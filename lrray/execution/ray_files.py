@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lrray.errors import LrrayError
+from lrray.scratch import is_used
 
 _SOCKET_PATH = 107
 """Most bytes of a socket's path on Linux."""
@@ -140,7 +141,9 @@ def _remove_dead(folder: Path) -> None:
 
 
 def _is_alive(session: Path) -> bool:
-    """By its logs: a process id says nothing about a container with ids of its own."""
+    """By its driver's mark; else, of a driver that has not left one yet, by its logs."""
+    if (used := is_used(session)) is not None:
+        return used
     newest = 0.0
     for path in (session, *session.glob("logs/*")):
         with suppress(OSError):

@@ -7,7 +7,6 @@ run is continued by simply running what is not there yet.
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from lrray.execution.process_group import TRIAL_CPU, Workers
 from lrray.execution.ray_watch import RayWatch
 from lrray.execution.worker import trial
 from lrray.results.folder import RunFolder
+from lrray.scratch import scratch_folder
 from lrray.studies.kind import load_kind
 from lrray.studies.resources import Resources
 
@@ -107,7 +107,7 @@ def run_cells(
     source.has_scheduler = scheduler is not None
     progress.begin(source)
     watch.follow(source)
-    with tempfile.TemporaryDirectory(prefix="lrray-") as scratch:
+    with scratch_folder("tune") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(trial, need),
             param_space={
@@ -126,7 +126,7 @@ def run_cells(
                 reuse_actors=scheduler is None,
             ),
             run_config=tune.RunConfig(
-                storage_path=scratch,
+                storage_path=str(scratch),
                 verbose=0,
                 # By itself Tune takes one for notebooks there, which shows an empty frame.
                 progress_reporter=tune.CLIReporter(),

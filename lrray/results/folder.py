@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
-from lrray.files import write_whole
+from lrray.files import remove_stale_below, write_whole
 from lrray.results.record import DONE, FAILED, STOPPED, CellRecord, plain_data
 from lrray.studies.cell import Cell
 
@@ -48,6 +48,9 @@ OUTDATED = "outdated.json"
 
 STOP = "stop"
 """File that asks the running cells of the driver named in it to end."""
+
+_PROBE = "probe"
+"""A file that shows whether the folder can be written."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,18 @@ class RunFolder:
             record = self.load_cell(path.stem)
             if record is not None:
                 yield record
+
+    def remove_leftovers(self) -> None:
+        """Removes what killed workers and drivers left beside the results."""
+        remove_stale_below(self.path)
+        self.remove(_PROBE)
+        for notes in (self.path / "attempts").glob("*.json"):
+            if self.cell_path(notes.stem).exists():  # killed between its result and these
+                notes.unlink(missing_ok=True)
+
+    def has_room(self) -> None:
+        """Raises OSError where no file of some size can be written."""
+        self.write_text(_PROBE, "x" * 65536).unlink()
 
     def note_outdated(self, wanted: Iterable[str]) -> None:
         """Notes which cells here the study does not ask for: reports leave them out."""

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from lrray.errors import LrrayError, is_full_disk
 from lrray.files import write_whole
 from lrray.periodic import Rhythm
+from lrray.processes import boot, namespace, process_start
 
 HEARTBEAT_S = 10.0
 STALE_S = 60.0
@@ -103,7 +104,7 @@ class FolderLock:
         if not self._lock.is_locked:
             return None
         state = Path(self._lock.lock_file).stat()
-        return f"{_boot()} {state.st_dev} {state.st_ino}"
+        return f"{boot()} {state.st_dev} {state.st_ino}"
 
     def _refuse(self, holder: Mapping[str, Any]) -> None:
         raise LrrayError(
@@ -152,7 +153,7 @@ def lives_here(holder: Mapping[str, Any]) -> bool | None:
     if not own["boot"] or any(holder.get(name) != own[name] for name in ("boot", "pids")):
         return None
     # A pid may be used again: the start time tells the new process from the old.
-    start = _process_start(int(holder["pid"]))
+    start = process_start(int(holder["pid"]))
     return start is not None and start == holder.get("started")
 
 
@@ -162,32 +163,7 @@ def self_description() -> dict[str, Any]:
     return {
         "host": os.uname().nodename,
         "pid": pid,
-        "started": _process_start(pid),
-        "boot": _boot(),
-        "pids": _namespace(),
+        "started": process_start(pid),
+        "boot": boot(),
+        "pids": namespace(),
     }
-
-
-def _boot() -> str:
-    """Names this run of the kernel; empty where the system does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _namespace() -> str:
-    """Names the space in which this process's pid means something."""
-    try:
-        return str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def _process_start(pid: int) -> str | None:
-    """Start time of a living process in clock ticks since boot, or None."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else fields[19]

@@ -155,6 +155,7 @@ def _execute(
         save_code(folder, code)
     announce(folder, study.first.tracking, shlex.join(study.given))
     folder.remove("summary.json")
+    folder.remove_leftovers()
     folder.forget_stop()
     with _loading(study.kind) as program, Progress(console, folder) as progress:
         dashboard = start_ray(options.address)

@@ -110,7 +110,7 @@ class CellSource:
     def _check_folder(self) -> None:
         """A worker could not keep a cell's outcome: finds out whether the folder is to blame."""
         try:
-            self.folder.write_text("probe", "x" * 65536).unlink()
+            self.folder.has_room()
         except OSError as reason:
             self.broken = self._cannot_write(reason)
 

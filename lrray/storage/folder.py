@@ -13,12 +13,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lrray.errors import StorageError
 from lrray.results.folder import STOP, RunFolder
 from lrray.results.record import CellRecord
+from lrray.scratch import hold, remove_unused
 from lrray.storage.objects import Store, file_in
 from lrray.studies.cell import digest
 
@@ -27,6 +29,9 @@ _AT_ONCE = ("study.yaml", "cells/", "failures/", "attempts/", "code/", STOP)
 
 _REQUESTS = 16
 """Requests at a time where many files are wanted."""
+
+_UNUSED_S = 3600.0
+"""How long a node's folder may have no worker before it is given up."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,19 @@ def open_folder(address: Mapping[str, str], node: str) -> RunFolder:
         return RunFolder(Path(address["path"]))
     place = node_folder(node) / digest(address["storage"])[:8] / address["run"]
     (place / "cells").mkdir(parents=True, exist_ok=True)
+    _use(node)
     folder = StoredFolder(place, Store(address["storage"]).below(address["run"]))
     if not (place / "tracking.json").exists():
         folder.fetch(["study.yaml", "tracking.json"])
     return folder
+
+
+@cache
+def _use(node: str) -> None:
+    """Marks a node's folder as used by this process, and removes those of nodes that are gone."""
+    own = node_folder(node)
+    hold(own)
+    remove_unused(own.parent, "*", after_s=_UNUSED_S)
 
 
 def node_folder(node: str) -> Path:

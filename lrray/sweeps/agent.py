@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
@@ -20,6 +18,7 @@ from lrray.execution.attempts import Limits
 from lrray.execution.worker import run_durably
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, CellRecord
+from lrray.scratch import scratch_folder
 from lrray.studies.cell import Cell
 from lrray.studies.load import read_study
 from lrray.sweeps.convert import SearchedStudy, read_searched
@@ -61,8 +60,8 @@ def evaluate(name: str, words: list[str]) -> dict[str, float]:
 
 def _measure(cell: Cell, limits: Limits, log: Callable[[Mapping[str, float]], None]) -> CellRecord:
     """Runs a cell in a folder that is thrown away; W&B keeps what it gave."""
-    with tempfile.TemporaryDirectory(prefix="lrray-") as place:
-        folder = RunFolder(Path(place))
+    with scratch_folder("sweep") as place:
+        folder = RunFolder(place)
         (folder.path / "cells").mkdir()
         return run_durably(cell, folder, limits, tell=log)
 

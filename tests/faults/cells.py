@@ -1,7 +1,9 @@
 """Functions that the fault tests run as cells; each really does what its name says."""
 
+import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -147,3 +149,36 @@ def spoils_its_worker(i):
     if i == 3:
         sys.exit(3)
     return {"value": float(i)}
+
+
+def mixed(i, log, context=None):
+    """By its number: quick, in steps with a checkpoint, raising, with a child, with much to say."""
+    _note(log, i, "begins")
+    kind = i % 5
+    if kind == 1:
+        _steps(context)
+    elif kind == 2 and i % 2:
+        raise RuntimeError(f"{i} is not allowed")
+    elif kind == 3:
+        subprocess.run(["sleep", "0.5"], check=True)
+    elif kind == 4:
+        print("much to say\n" * 10_000, flush=True)
+        time.sleep(0.3)
+    _note(log, i, "ends")
+    return {"square": float(i * i)}
+
+
+def _steps(context):
+    context.checkpoint.mkdir(parents=True, exist_ok=True)
+    place = context.checkpoint / "step"
+    for step in range(int(place.read_text()) if place.exists() else 0, 15):
+        time.sleep(0.1)
+        context.log({"step": step + 1, "value": float(step)})
+        temporary = place.with_suffix(".new")
+        temporary.write_text(str(step + 1))
+        temporary.replace(place)
+
+
+def _note(log, i, what):
+    with Path(log).open("a") as file:
+        file.write(json.dumps({"i": i, "what": what}) + "\n")

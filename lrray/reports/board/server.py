@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import tempfile
 import threading
 import webbrowser
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from lrray.errors import LrrayError
 from lrray.results.run import find_runs
+from lrray.scratch import scratch_folder
 
 HOST = "127.0.0.1"
 
@@ -38,8 +38,8 @@ def serve(results: Path, port: int = 0, open_browser: bool = True) -> None:
     console.print("Only programs of this machine that know this address can read it. Ctrl-C stops.")
     if open_browser:
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-    with tempfile.TemporaryDirectory(prefix="lrray-board-") as storage:
-        os.environ["NICEGUI_STORAGE_PATH"] = storage  # read when NiceGUI is imported
+    with scratch_folder("board") as storage:
+        os.environ["NICEGUI_STORAGE_PATH"] = str(storage)  # read when NiceGUI is imported
         _serve_until_interrupted(results.resolve(), token, listener)
 
 
