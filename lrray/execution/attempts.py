@@ -14,6 +14,7 @@ from typing import Any
 
 from lrray.errors import LrrayError, is_full_disk, is_outage
 from lrray.execution import failure
+from lrray.execution.last_words import last_words, outputs
 from lrray.files import files_below
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import Cell, digest
@@ -62,6 +63,10 @@ class Attempts:
     deaths: int = 0
     running: bool = False
     last_reason: str = ""
+    outputs: list[tuple[str, int]] = field(default_factory=list)
+    """Where the attempt's worker writes to, and from where on."""
+    last_words: str = ""
+    """The last lines of an attempt that took its worker down."""
     begun_with: str = ""
     """Tells the checkpoint that the attempt began with from a later one."""
     begun_at: float = 0.0
@@ -90,6 +95,7 @@ class Attempts:
     def begin(self) -> None:
         """Notes that an attempt begins."""
         self.running, self.begun_with, self.begun_at = True, self.checkpoint(), time.time()
+        self.outputs = outputs()
         self.write()
 
     def spent_s(self) -> float:
@@ -128,6 +134,7 @@ class Attempts:
         """Notes that the cell took its worker down."""
         self._end(time.time())
         self.deaths, self.last_reason = self.deaths + 1, reason
+        self.last_words = last_words(self.outputs)
         self.write()
 
     def stopped(self) -> None:
@@ -178,7 +185,8 @@ def retried(
             if attempts.deaths > limits.max_deaths:
                 reason = attempts.last_reason
                 told = f"{reason} ({attempts.deaths} times)"
-                return Outcome(attempts.spent_s(), reason=told, traceback=f"{reason}\n")
+                trace = f"{reason}\n{attempts.last_words}\n"
+                return Outcome(attempts.spent_s(), reason=told, traceback=trace)
             try:
                 result = run(cell)
                 return Outcome(attempts.spent_s(), result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,12 +29,19 @@ def folder(tmp_path: Path) -> RunFolder:
 
 
 def in_its_own_process(
-    name: str, folder: RunFolder, seed: int | list[int] = 0, **limits: Any
+    name: str,
+    folder: RunFolder,
+    seed: int | list[int] = 0,
+    output: Path | None = None,
+    **limits: Any,
 ) -> int:
     """Exit status of a real worker process that runs one cell; negative: the signal it died of."""
     child = os.fork()
     if child == 0:
         signal.alarm(120)
+        if output is not None:
+            os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+            sys.stdout = os.fdopen(1, "w", closefd=False)
         run_durably(cell(name, seed), folder, Limits(**limits))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -176,6 +184,23 @@ def test_a_cell_that_leaves_by_os_exit_says_so(folder: RunFolder) -> None:
     record = folder.load_cell(cell("calls_os_exit").id)
     assert record is not None
     assert record.reason == "it ended its worker with os._exit(3) (1 times)"
+
+
+@pytest.mark.parametrize("name", ["calls_os_exit", "is_killed"])
+def test_the_last_lines_of_a_cell_that_took_its_worker_down_are_kept(
+    folder: RunFolder, tmp_path: Path, name: str
+) -> None:
+    output = tmp_path / "worker.out"
+    output.write_text("of the cell before\n")
+    for _ in range(2):
+        in_its_own_process(name, folder, output=output, max_deaths=0, driver="one")
+    record = folder.load_cell(cell(name).id)
+    assert record is not None
+    assert record.state == FAILED
+    trace = (folder.path / "failures" / f"{record.id}.txt").read_text()
+    assert trace.splitlines()[-2:] == ["line 98", "line 99"]
+    assert len(trace.splitlines()) <= 21
+    assert "of the cell before" not in trace
 
 
 def test_memory_of_a_cells_children_counts_and_they_end_with_it(folder: RunFolder) -> None:

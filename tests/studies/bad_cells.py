@@ -135,7 +135,13 @@ def calls_sys_exit() -> dict[str, float]:
 
 
 def calls_os_exit() -> dict[str, float]:
+    print(*(f"line {i}" for i in range(100)), sep="\n")
     os._exit(3)
+
+
+def is_killed() -> None:
+    print(*(f"line {i}" for i in range(100)), sep="\n", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def eats_memory_in_a_child(context: CellContext) -> dict[str, float]:
