@@ -89,8 +89,9 @@ def start_ray(address: str) -> str:
         context = _connected(ray, address)
     except (ConnectionError, OSError, ValueError, RuntimeError) as error:
         raise _did_not_start(address, error) from None
-    if ray._private.worker._global_node.is_head():
-        hold(Path(ray._private.worker._global_node.get_session_dir_path()))
+    node: Any = ray._private.worker._global_node
+    if node.is_head():
+        hold(Path(node.get_session_dir_path()))
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would end the driver with a stack trace
     url = context.dashboard_url
     return f"http://{url}" if url else ""

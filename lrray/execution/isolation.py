@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -23,14 +24,20 @@ _SERVANTS = (
 )  # fmt: skip
 """Words in the commands of processes that a library keeps for as long as this one lives."""
 
+_LIMITS = (
+    resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_AS,
+    resource.RLIMIT_DATA, resource.RLIMIT_STACK, resource.RLIMIT_CORE,
+)  # fmt: skip
+
 _Result = TypeVar("_Result")
 
 
 def isolated(run: Callable[[Cell], _Result]) -> Callable[[Cell], _Result]:
     """Gives the process back as it was before a cell.
 
-    That is: working folder, umask, environment, ``sys.path``, output streams, signal handlers and
-    the children that it left behind. Random numbers are seeded anew by the system, as in a fresh
+    That is: working folder, umask, environment, ``sys.path``, output streams, signal handlers,
+    the system's limits, what NumPy does about overflows, torch's type of floats and the children
+    that it left behind. Random numbers are seeded anew by the system, as in a fresh
     process.
     """
 
@@ -60,6 +67,8 @@ class _State:
     streams: tuple[TextIO, TextIO] = field(default_factory=lambda: (sys.stdout, sys.stderr))
     outputs: tuple[int, int] = field(default_factory=lambda: (os.dup(1), os.dup(2)))
     handlers: dict[int, Any] = field(default_factory=lambda: _handlers())
+    limits: dict[int, tuple[int, int]] = field(default_factory=lambda: _limits())
+    arithmetic: tuple[Any, Any] = field(default_factory=lambda: _arithmetic())
     children: set[int] = field(default_factory=lambda: {child.pid for child in _children()})
 
     def restore(self) -> None:
@@ -74,13 +83,19 @@ class _State:
         for number, handler in self.handlers.items():
             if signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
+        for kind, limit in self.limits.items():
+            with suppress(ValueError, OSError):  # a hard one that was lowered stays so
+                resource.setrlimit(kind, limit)
         end_children(self.children)
+        errors, dtype = self.arithmetic
+        np.seterr(**errors)
         random.seed()
         np.random.seed()  # noqa: NPY002, the generator that cells may use
         if "torch" in sys.modules:
             import torch
 
             torch.seed()
+            torch.set_default_dtype(dtype or torch.float32)
 
     def _restore_streams(self) -> None:
         for number, kept in zip((1, 2), self.outputs, strict=True):
@@ -131,6 +146,17 @@ def _umask() -> int:
         if line.startswith("Umask:"):
             return int(line.split()[1], 8)
     return 0o022
+
+
+def _limits() -> dict[int, tuple[int, int]]:
+    """What the system lets this process have."""
+    return {kind: resource.getrlimit(kind) for kind in _LIMITS}
+
+
+def _arithmetic() -> tuple[Any, Any]:
+    """NumPy's way with overflows, and torch's type of floats where it has been imported."""
+    torch = sys.modules.get("torch")
+    return np.geterr(), None if torch is None else torch.get_default_dtype()
 
 
 def _handlers() -> dict[int, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -51,17 +52,31 @@ def replaces_its_output(place: Path) -> None:
     sys.stdout = (place / "out").open("w")
 
 
+def lowers_a_limit(place: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+
+
+def changes_arithmetic(place: Path) -> None:
+    np.seterr(all="raise")
+    torch.set_default_dtype(torch.float64)
+
+
 def state() -> tuple[object, ...]:
     umask = os.umask(0o022)
     os.umask(umask)
     handler = signal.getsignal(signal.SIGTERM)
-    return Path.cwd(), dict(os.environ), list(sys.path), umask, handler, sys.stdout
+    limit, arithmetic = resource.getrlimit(resource.RLIMIT_NOFILE), np.geterr()
+    return (
+        Path.cwd(), dict(os.environ), list(sys.path), umask, handler, sys.stdout, limit, arithmetic,
+        torch.get_default_dtype(),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "act",
     [goes_elsewhere, changes_the_environment, changes_the_path, changes_the_umask,
-     handles_signals, replaces_its_output],
+     handles_signals, replaces_its_output, lowers_a_limit, changes_arithmetic],
 )  # fmt: skip
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_a_cell_changes_is_as_before(
