@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= difficulty
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install study test test-slow test-cluster check format bench site licences clean
+.PHONY: help install study test test-slow test-cluster check format bench gpu site licences clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -58,6 +58,12 @@ format: $(VENV)/installed-dev ## format the code
 
 bench: $(VENV)/installed-dev ## run all benchmarks and rewrite docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
+
+# Nothing is installed here: the machine with the GPU may have no network. PYTHON: one with torch.
+OUT ?= build/gpu
+LIMIT ?= 480
+gpu: ## measure a GPU in at most 8 minutes (OUT=build/gpu LIMIT=480; see docs/gpu.md)
+	@$(PYTHON) -m benchmarks.gpu --out $(OUT) --limit $(LIMIT)
 
 site: $(VENV)/installed-docs ## build the documentation into build/site and check its links
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs build/site

@@ -151,7 +151,8 @@ def _check_schema(data: dict[str, Any], where: str) -> None:
     # `ray up` takes these out by itself before it checks.
     current = {key: value for key, value in data.items() if key not in _CLASSIC}
     try:
-        validate(current, json.loads(schema.read_bytes()))
+        # What is missing may be among the defaults, e.g. the cluster's name.
+        validate(current, {**json.loads(schema.read_bytes()), "required": []})
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # it tells of old keys
             validate_config(prepare_config(data))
     except ValidationError as error:

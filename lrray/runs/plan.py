@@ -14,14 +14,17 @@ from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.results.record import DONE, CellRecord
 from lrray.runs.superseded import WOULD_RUN_AGAIN, codes_of, lines_about
+from lrray.runs.throughput import Estimate, device_here, estimate, read
 from lrray.search.objective import objective
 from lrray.search.program import Plan, load_program
-from lrray.studies.cell import Cell, make_cell
+from lrray.studies.cell import Cell, digest, make_cell
 from lrray.studies.code import read_code_anew
 from lrray.studies.grid import GridPoint
+from lrray.studies.kind import load_kind
 from lrray.studies.load import LoadedStudy
 from lrray.studies.resources import Resources
 from lrray.studies.schema import CellStudy
+from lrray.studies.work import Work
 from lrray.text import duration
 
 
@@ -95,13 +98,35 @@ def plan(points: Sequence[GridPoint], earlier: RunFolder | None, known: KnownCel
     in_all, done_already = counts.values()
     rows |= counts
     seconds = [record.seconds for record in records]
+    measured = None if seconds or not study.resources.gpu else _on_measured_device(points)
     if seconds:
         mean, source = sum(seconds) / len(seconds), f"{len(seconds)} cells of an earlier run"
+    elif measured is not None:
+        mean, source = measured.seconds / len(points), measured.source
     elif study.resources.cell_minutes is not None:
         mean, source = 60 * study.resources.cell_minutes, "cell_minutes in the study"
     else:
         return Plan(rows)
     return Plan(rows, (in_all - done_already) * mean, source)
+
+
+def _on_measured_device(points: Sequence[GridPoint]) -> Estimate | None:
+    """What a cell at every point takes in all, where the kind tells its work and a device is known.
+
+    Points of one model and length have one work: a model is built to count it.
+    """
+    work, device = load_kind(points[0].study.kind).work, device_here(read())
+    if work is None or device is None:
+        return None
+    found: dict[str, Work] = {}
+    works = []
+    for point in points:
+        settings = point.study.cell_settings()
+        key = digest([settings["model"], settings["train"]])
+        if key not in found:
+            found[key] = work(settings)
+        works.append(found[key])
+    return estimate(device, works)
 
 
 def _trials(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.schema import StudyBase
+from lrray.studies.work import Work
 
 if TYPE_CHECKING:  # torch loads where models are trained
     from lrray.training.packing import Pack
@@ -101,6 +102,8 @@ class Kind:
     load_model: Callable[[Mapping[str, Any], Path], Any] | None = None
     """Makes the model that a cell with these settings trained, from the folder of the weights that
     the cell kept (:mod:`lrray.kinds.weights`); None: it trains none."""
+    work: Callable[[Mapping[str, Any]], Work] | None = None
+    """How much a cell with these settings computes, for plans from measured throughput."""
     pack_key: Callable[[Mapping[str, Any]], str] | None = None
     """Of a cell's settings: one process can compute cells of equal keys together, their numbers
     being what they are alone. None: ``resources.pack`` is refused."""

@@ -44,7 +44,6 @@ MISTAKES = [
     ({"provider": {"type": "local", "head_ip": "10.0.0.1"}}, "provider.worker_ips: this key is"),
     ({"provider": {"type": "local", "worker_ips": []}}, "provider.head_ip: this key is required"),
     ({"available_node_types": {"a": {}}}, "available_node_types: own machines have no types"),
-    ({"cluster_name": None}, "'cluster_name' is a required property"),
     ({"max_worker": 3}, "'max_worker' was unexpected"),
     ({"idle_timeout_minutes": "ten"}, "idle_timeout_minutes: 'ten' is not of type"),
     ({"setup_commands": "make"}, "setup_commands: 'make' is not of type 'array'"),

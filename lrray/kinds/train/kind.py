@@ -31,6 +31,7 @@ from lrray.kinds.train.data import needed_data, task
 from lrray.kinds.train.packing import check_packed, pack_key
 from lrray.kinds.train.settings import Study as Study
 from lrray.kinds.train.settings import Switch
+from lrray.kinds.train.work import work
 from lrray.kinds.weights import asked_to_keep, keep_newest
 from lrray.models.config import ModelConfig
 from lrray.studies.cell import digest
@@ -215,4 +216,5 @@ KIND = Kind(
     graph=lambda settings: task(settings)[0],
     load_model=_load_model,
     pack_key=pack_key,
+    work=work,
 )
