@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # takes longer to load than most commands to run: see each fu
 
 GRAPH_SEED = "graph_seed"
 MAX_CURVE_POINTS = 400
+_NONE = object()
 
 
 @dataclass
@@ -54,12 +55,27 @@ def label(axes: Mapping[str, Any]) -> str:
 def groups_of(records: Iterable[CellRecord]) -> list[Group]:
     """The groups of finished cells, in the order of their axes' values."""
     groups: dict[str, Group] = {}
-    for record in records:
-        if record.state == DONE:
-            axes = {k: v for k, v in record.axes.items() if k != SEED}
-            key = digest([axes, _without_seed(record.settings)])
-            groups.setdefault(key, Group(axes)).records.append(record)
+    done = [record for record in records if record.state == DONE]
+    names = [name for name in axes_of(done) if name != SEED]
+    for record in done:
+        axes = _axes_in_full(record, names)
+        key = digest([axes, _without_seed(record.settings)])
+        groups.setdefault(key, Group(axes)).records.append(record)
     return sorted(groups.values(), key=lambda group: in_order(group.axes, group.axes))
+
+
+def _axes_in_full(record: CellRecord, names: Sequence[str]) -> dict[str, Any]:
+    """A cell's axes; of those that the study had not yet when it ended, what its settings say."""
+    axes = {}
+    for name in names:
+        value: Any = record.axes.get(name, _NONE)
+        if value is _NONE:
+            value = record.settings
+            for key in name.split("."):
+                value = value.get(key, _NONE) if isinstance(value, Mapping) else _NONE
+        if value is not _NONE:
+            axes[name] = value
+    return axes
 
 
 def _without_seed(settings: Mapping[str, Any]) -> dict[str, Any]:

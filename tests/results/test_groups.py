@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lrray.results.groups import means, means_table
+from lrray.results.groups import groups_of, means, means_table, varying
 from lrray.results.record import DONE, FAILED, CellRecord
 from lrray.statistics import summarize
 from lrray.studies.cell import Cell
@@ -105,3 +105,19 @@ def test_axes_may_be_lists_and_cells_that_failed_do_not_count() -> None:
     assert (row["layers"], row["seeds"], row["loss"]) == ([1, 2], 2, 0.5)
     assert means_table([failed]).empty
     assert means([failed], "loss", ["layers"]).empty
+
+
+def test_cells_of_before_an_axis_take_its_value_from_their_settings() -> None:
+    """As where steps are doubled in a run that had no such axis."""
+    records = []
+    for steps, axes in ((20, {"pair": "a"}), (40, {"train.steps": 40, "pair": "a"})):
+        for seed in (0, 1):
+            settings = {"train": {"steps": steps}, "seed": seed}
+            cell = Cell("train", settings, {**axes, "seed": seed}, code="c0de")
+            records.append(CellRecord.of(cell, DONE, 1.0, {"loss": 1.0}))
+    groups = groups_of(records)
+    assert [group.axes for group in groups] == [
+        {"pair": "a", "train.steps": 20}, {"pair": "a", "train.steps": 40},
+    ]  # fmt: skip
+    assert varying(groups) == {"train.steps": [20, 40]}
+    assert [len(group.records) for group in groups] == [2, 2]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lrray.config import dump_yaml, load_yaml
+from lrray.results.groups import groups_of
 from lrray.results.run import Run, newest_runs
 from tests.kinds.test_training_kind import PAIRS, TINY
 from tests.studies.small_study import run
@@ -47,12 +48,14 @@ def test_rates_are_tuned_in_one_run_and_steps_doubled_in_the_next(tmp_path: Path
     for record in found.wanted_records():
         assert record.settings["train"]["learning_rate"] == best[record.axes["pair"]]
         evaluated = [p["step"] for p in found.metrics(record.id) if "excess_bits" in p]
-        assert evaluated == list(range(10, record.axes["train.steps"] + 1, 10))
+        assert evaluated == list(range(10, record.settings["train"]["steps"] + 1, 10))
     kept = load_yaml(found.path / "study.yaml")["train"]["learning_rate"]
     assert {one["pair"]: one["value"] for one in kept["found"]} == best
     report = (found.path / "report.html").read_text()
     assert "Convergence" in report
-    assert "train.steps" in report
+    # Cells of before the axis are told from the others by their settings.
+    groups = groups_of(found.wanted_records())
+    assert sorted(group.axes["train.steps"] for group in groups) == [20, 20, 40, 40]
 
 
 def mean_excess(folder: Path, pair: str, rate: float) -> float:
