@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,38 @@ _NAME_BYTES = 255
 """Longest name of one file or folder on the usual file systems."""
 _PATH_BYTES = 4096 - 320
 """Longest folder in which files still have room for names of their own."""
+
+
+MOST_BYTES = 1 << 29
+"""Largest file that is read whole; a cell's record has some kilobytes."""
+
+
+NO_FILE = (errno.EINVAL, errno.EFBIG, errno.ELOOP, errno.EISDIR, errno.ENXIO)
+"""Errors of :func:`read_file` where something stands there that is no file to be read."""
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A file's content; never waits for a pipe, and never fills the memory.
+
+    Raises:
+        OSError: there is none, it is no regular file, or it is larger than ``most`` bytes.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+        if state.st_size > most:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return file.read()
+
+
+def lies_inside(folder: Path, name: str) -> bool:
+    """Whether a name stands for something inside a folder, links followed."""
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle; a name that no file can have
+        return False
 
 
 def working_folder() -> Path:

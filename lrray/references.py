@@ -91,6 +91,10 @@ def call_arguments(
     """
     parameters = signature(called).parameters
     names = [name for name, one in parameters.items() if one.kind in _BY_NAME]
+    for name, one in parameters.items():
+        if one.kind is Parameter.POSITIONAL_ONLY and one.default is Parameter.empty:
+            fix = f"take the '/' out of its signature after {name!r}"
+            raise Problem(f"{reference} takes {name!r} by position alone", at=at, fix=fix)
     takes_all = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
     for name in given:
         if name not in names and not takes_all:

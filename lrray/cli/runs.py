@@ -73,9 +73,10 @@ def show(
         "failed": str((found.summary or found.status).get("failed", "")),
         "size": _size(_bytes(found.path)),
         "tags": ", ".join(tags_of(found.path)),
+        "damaged": "; ".join(found.damage),
         "started": str(made.get("started_at", "")),
         "command": " ".join(map(str, made.get("command") or [])),
-        "revision": f"{git['revision']}{changed}" if git else "",
+        "revision": f"{git['revision']}{changed}" if git.get("revision") else "",
     }
     table = Table("", "", show_header=False, box=None)
     for name, value in rows.items():

@@ -47,9 +47,21 @@ def import_(
     from lrray.studies.load import check_study
     from lrray.sweeps.convert import import_sweep
 
+    if (
+        out is not None
+        and out.exists()
+        and any(map(out.samefile, filter(Path.exists, _read(sweep, base))))
+    ):
+        raise LrrayError(str(out), "is read by this command", fix="give another -o")
     translation = import_sweep(sweep, base)
     check_study(translation.data, sweep)
     _write(translation, out, "the study does not")
+
+
+def _read(sweep: Path, base: str | None) -> list[Path]:
+    from lrray.studies.load import find_study
+
+    return [sweep] if base is None else [sweep, find_study(base)]
 
 
 def _write(translation: Translation, out: Path | None, title: str) -> None:

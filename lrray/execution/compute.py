@@ -13,7 +13,7 @@ from lrray.execution.own_copy import import_copy
 from lrray.execution.stopping import never
 from lrray.files import write_whole
 from lrray.results.folder import RunFolder
-from lrray.results.plain import plain_result
+from lrray.results.plain import plain_point, plain_result
 from lrray.statistics import summarize
 from lrray.studies.cell import Cell
 from lrray.studies.kind import CellContext, load_kind
@@ -53,8 +53,9 @@ def call(
         Stopped: it did, and left a checkpoint.
     """
 
-    def log(point: Mapping[str, float]) -> None:
+    def log(given: Mapping[str, float]) -> None:
         if not silent:
+            point = plain_point(given)
             folder.append_metrics(cell.id, point)
             show_point(study, cell.id, point)
             if tell is not None:

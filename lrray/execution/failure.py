@@ -13,7 +13,7 @@ def reason(error: BaseException) -> str:
     """An error in one line."""
     text = _fit(lambda: str(error), REASON_CHARS)
     name = _fit(lambda: type(error).__name__, REASON_CHARS)
-    return f"{name}: {text}".splitlines()[0]
+    return f"{name}: {text}".splitlines()[0].removesuffix(": ")
 
 
 def trace(error: BaseException) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lrray.errors import LrrayError
+from lrray.errors import LrrayError, is_full_disk, shorten
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.tables import cell_text, to_csv, to_latex
 from lrray.results.folder import RunFolder
@@ -21,7 +24,7 @@ from lrray.text import duration
 _OPEN_ROWS = 40
 """A longer table is folded in the page."""
 
-_CHEAP_CELLS, _CHEAP_CURVE_BYTES = 1000, 4_000_000
+_CHEAP_CELLS, _CHEAP_BYTES = 1000, 4_000_000
 """Up to these a report takes no more than about three seconds."""
 
 
@@ -36,7 +39,7 @@ def write_report(path: Path) -> list[Path]:
 
 def _write(run: Run, answer: str, sections: list[Section]) -> list[Path]:
     folder = RunFolder(run.path)
-    figures = [_save(picture, run) for section in sections for picture in section.pictures]
+    figures, sections = _drawn(run, sections)
     for section in sections:
         for table in section.tables:
             folder.write_text(f"{table.name}.csv", to_csv(table))
@@ -48,7 +51,37 @@ def _write(run: Run, answer: str, sections: list[Section]) -> list[Path]:
 def _content(path: Path) -> tuple[Run, str, list[Section]]:
     run = Run(path)
     module = import_module(_module(run))
-    return run, module.answer(run), [*module.sections(run), *_failures(run)]
+    told, trouble = _tried(partial(module.answer, run), "")
+    nothing: list[Section] = []
+    parts, more = _tried(partial(module.sections, run), nothing)
+    failed, _ = _tried(partial(_failures, run), nothing)
+    missing = list(dict.fromkeys(filter(None, (trouble, more))))
+    answer = told or "What came out cannot be told: see Damaged files."
+    return run, answer, [*parts, *failed, *_damaged(run, missing)]
+
+
+_Part = TypeVar("_Part")
+_Other = TypeVar("_Other")
+
+
+def _tried(make: Callable[[], _Part], otherwise: _Other) -> tuple[_Part | _Other, str]:
+    """A part of the report, and why it cannot be made of what the folder holds, if it cannot."""
+    try:
+        return make(), ""
+    except Exception as error:  # other people's data may be wrong in any way
+        if is_full_disk(error):
+            raise
+        return otherwise, f"{type(error).__name__}: {shorten(error)}"
+
+
+def _damaged(run: Run, missing: list[str]) -> list[Section]:
+    """What could not be read or shown; none where that is nothing."""
+    lines = [*run.damage, *(f"a part of this report: {why}" for why in missing)]
+    if not lines:
+        return []
+    rows: list[Row] = [{"damaged": line} for line in lines]
+    text = "These are left out above, as if they were not there."
+    return [Section("Damaged files", text, (Table("damaged", "What could not be read", rows),))]
 
 
 def _module(run: Run) -> str:
@@ -86,9 +119,28 @@ def write_page(path: Path, folder: Path) -> Path:
 
 def is_cheap(path: Path) -> bool:
     """Whether a report of this run takes so little time that it can be written unasked."""
-    cells = sum(1 for _ in (path / "cells").glob("*.json"))
-    curves = sum(file.stat().st_size for file in (path / "metrics").glob("*.jsonl"))
-    return cells <= _CHEAP_CELLS and curves <= _CHEAP_CURVE_BYTES
+    cells = [file.lstat().st_size for file in (path / "cells").glob("*.json")]
+    curves = sum(file.lstat().st_size for file in (path / "metrics").glob("*.jsonl"))
+    few = len(cells) <= _CHEAP_CELLS and sum(cells) <= _CHEAP_BYTES
+    return few and curves <= _CHEAP_BYTES
+
+
+def _drawn(run: Run, sections: list[Section]) -> tuple[list[Path], list[Section]]:
+    """The figures' files, and the sections with a line in place of each that cannot be drawn."""
+    figures: list[Path] = []
+    kept = []
+    for section in sections:
+        pictures: list[Picture] = []
+        text = section.text
+        for picture in section.pictures:
+            file, why = _tried(partial(_save, picture, run), None)
+            if file is None:
+                text = f"{text} The figure {picture.name} cannot be drawn: {why}.".strip()
+            else:
+                figures.append(file)
+                pictures.append(picture)
+        kept.append(replace(section, text=text, pictures=tuple(pictures)))
+    return figures, kept
 
 
 def _save(picture: Picture, run: Run) -> Path:

@@ -7,14 +7,19 @@ it are drawn again and count no more. A line that cannot be read is passed over.
 
 from __future__ import annotations
 
-import json
 import math
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from lrray.json_text import parse_json
+
 MAX_POINTS = 500
 """Points that one drawn curve has at most."""
+
+_BLOCK_BYTES = 1 << 24
+"""Bytes that are read at once."""
 
 Point = dict[str, Any]
 """Name -> number, ``step`` among them; what a function logged without a step has none."""
@@ -41,25 +46,34 @@ class CurveFile:
 
     def read_new(self) -> Iterator[Point]:
         """The points of the whole lines written since the last reading, as they were logged."""
+        while lines := self._read_lines():
+            for line in lines.splitlines():
+                try:
+                    point = parse_json(line)
+                except ValueError:  # a killed worker's last line
+                    continue
+                if isinstance(point, dict) and _is_step(point.get("step", 0)):
+                    yield point
+
+    def _read_lines(self) -> bytes:
+        """Whole lines, of some megabytes at most; empty where there are no more."""
         try:
-            size = self.path.stat().st_size
-            if size < self._offset:
+            state = self.path.stat()
+            if not stat.S_ISREG(state.st_mode):  # a pipe would keep its reader waiting
+                return b""
+            if state.st_size < self._offset:
                 self.points, self._offset = [], 0
             if self._offset == 0 and self._tail_bytes is not None:
-                self._offset = max(0, size - self._tail_bytes)
+                self._offset = max(0, state.st_size - self._tail_bytes)
             with self.path.open("rb") as file:
                 file.seek(self._offset)
-                whole, newline, _ = file.read().rpartition(b"\n")
+                block = file.read(_BLOCK_BYTES)
         except OSError:
-            return
-        self._offset += len(whole) + len(newline)
-        for line in whole.splitlines():
-            try:
-                point = json.loads(line)
-            except ValueError:  # a killed worker's last line
-                continue
-            if isinstance(point, dict) and _is_step(point.get("step", 0)):
-                yield point
+            return b""
+        whole, newline, rest = block.rpartition(b"\n")
+        # No point is as long as a block: what holds no line is passed over, and not read again.
+        self._offset += len(block) if len(rest) == _BLOCK_BYTES else len(whole) + len(newline)
+        return whole + newline if newline else block if len(rest) == _BLOCK_BYTES else b""
 
     def _add(self, point: Point) -> None:
         step = point.get("step")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lrray.errors import LrrayError, did_you_mean
 from lrray.files import write_whole
+from lrray.json_text import read_json
 from lrray.results.lock import is_held
 from lrray.results.run import Run, find_runs
 
@@ -67,7 +68,7 @@ def find_run(reference: str, results: Path = Path("results")) -> Run:
 def tags_of(path: Path) -> list[str]:
     """The tags of the run in a folder; none where they cannot be read."""
     try:
-        tags = json.loads((path / TAGS).read_bytes())
+        tags = read_json(path / TAGS)
     except (OSError, ValueError):
         return []
     return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []

@@ -39,7 +39,8 @@ from pathlib import Path
 from typing import Any
 
 from lrray.errors import LrrayError
-from lrray.files import remove_stale_below, write_whole
+from lrray.files import NO_FILE, read_file, remove_stale_below, write_whole
+from lrray.json_text import parse_json
 from lrray.results.record import DONE, FAILED, STOPPED, CellRecord, plain_data
 from lrray.studies.cell import Cell
 
@@ -92,7 +93,7 @@ class RunFolder:
     def read(self, name: str) -> bytes | None:
         """One file's content, or None where there is none."""
         try:
-            return (self.path / name).read_bytes()
+            return read_file(self.path / name)
         except OSError:
             return None
 
@@ -124,14 +125,14 @@ class RunFolder:
     def asked_to_stop(self, driver: str) -> bool:
         """Whether a driver's running cells are to end."""
         try:
-            return (self.path / STOP).read_text() == driver
-        except FileNotFoundError:
+            return read_file(self.path / STOP) == driver.encode()
+        except OSError:
             return False
 
     def is_running(self, cell_id: str) -> bool:
         """Whether a worker has begun a cell and not yet ended it, in whatever way."""
         try:
-            noted = json.loads(self.read(f"attempts/{cell_id}.json") or b"null")
+            noted = parse_json(self.read(f"attempts/{cell_id}.json") or b"null")
             return bool(noted["running"])
         except (ValueError, KeyError, TypeError):
             return False
@@ -167,9 +168,13 @@ class RunFolder:
         """A cell's record, or None where it is not there or was damaged (then quarantined)."""
         path = self.cell_path(cell_id)
         try:
-            record = CellRecord.parse(path.read_bytes(), cell_id)
+            record = CellRecord.parse(read_file(path), cell_id)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno not in NO_FILE:
+                raise
+            record = None
         if record is None:
             self.quarantine(path)
         return record

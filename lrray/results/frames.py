@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from lrray.config import load_yaml
 from lrray.errors import LrrayError
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run, unknown
@@ -27,10 +26,8 @@ class RunFrames(Run):
         Raises:
             LrrayError: the study searches nothing.
         """
-        import pandas as pd
-
-        if self._holds("trials.csv") and (self.path / "trials.csv").is_file():
-            return pd.read_csv(self.path / "trials.csv")
+        if (table := self.table("trials.csv")) is not None:
+            return table
         if not self.settings.get("search"):
             raise LrrayError(self.name, "searches nothing, so it has no trials", fix="see .cells")
         return cell_table(sorted(self.wanted_records(), key=lambda record: record.finished_at))
@@ -44,12 +41,16 @@ class RunFrames(Run):
         """
         import pandas as pd
 
-        if self._holds("pairs.yaml") and (self.path / "pairs.yaml").is_file():
-            return pd.DataFrame(load_yaml(self.path / "pairs.yaml")["pairs"])
-        sets = self.settings.get("pairs")
-        if not isinstance(sets, dict):
+        sets = {"": self._told("pairs.yaml")} if self._holds("pairs.yaml") else {}
+        if not any(sets.values()):
+            sets = self.settings.get("pairs", {})
+        rows = [
+            {**({"pair_set": name} if name else {}), **pair}
+            for name, own in sets.items() if isinstance(own, dict)
+            for pair in own.get("pairs") or () if isinstance(pair, dict)
+        ]  # fmt: skip
+        if not rows:
             raise LrrayError(self.name, "has no matched pairs", fix="read a difficulty study's run")
-        rows = [{"pair_set": name, **pair} for name, own in sets.items() for pair in own["pairs"]]
         return pd.DataFrame(rows).drop(columns="graph", errors="ignore")
 
     def curves(self, name: str) -> pd.DataFrame:
@@ -64,7 +65,7 @@ class RunFrames(Run):
         """
         axes = {record.id: record.axes for record in self.wanted_records()}
         running = self.status.get("running", []) if self.state == "running" else []
-        axes |= {cell["id"]: cell["axes"] for cell in running}
+        axes |= {cell["id"]: cell.get("axes", {}) for cell in running if "id" in cell}
         points = {cell_id: self.metrics(cell_id) for cell_id in axes}
         table = curve_table(axes, points, name)
         if table.empty:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lrray.json_text import read_json
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, CellRecord
 from lrray.studies.cell import Cell, digest
@@ -119,7 +119,7 @@ def _key(one: Cell | CellRecord) -> str:
 def kept_codes(folder: RunFolder) -> frozenset[str]:
     """Codes whose results the user keeps."""
     try:
-        return frozenset(map(str, json.loads((folder.path / KEPT).read_bytes())["codes"]))
+        return frozenset(map(str, read_json(folder.path / KEPT)["codes"]))
     except (OSError, ValueError, KeyError, TypeError):
         return frozenset()
 

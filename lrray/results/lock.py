@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from lrray.errors import LrrayError, is_full_disk
 from lrray.files import write_whole
+from lrray.json_text import read_json
 from lrray.periodic import Rhythm
 from lrray.processes import boot, namespace, process_start
 
@@ -127,7 +128,7 @@ def is_held(folder: Path) -> bool:
 def _read(path: Path) -> dict[str, Any] | None:
     """What a lock says, or None where there is none or it is not whole."""
     try:
-        holder = dict(json.loads(path.read_bytes()))
+        holder = dict(read_json(path))
         return {**holder, "host": holder["host"], "pid": int(holder["pid"])}
     except (OSError, ValueError, KeyError, TypeError):
         return None

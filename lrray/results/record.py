@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from lrray.json_text import parse_json
 from lrray.studies.cell import Cell, digest
 
 CellState = Literal["done", "failed", "stopped"]
@@ -60,7 +61,7 @@ class CellRecord:
     def parse(cls, content: bytes, cell_id: str) -> CellRecord | None:
         """The record in a cell's file, or None where that is damaged or another cell's."""
         try:
-            data = json.loads(content)
+            data = parse_json(content)
             checksum = data.pop("checksum")
             if checksum != digest(data) or data["id"] != cell_id:
                 return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -11,17 +11,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lrray.config import load_yaml
 from lrray.errors import LrrayError, did_you_mean
+from lrray.files import lies_inside, read_file
 from lrray.results.curves import Point, read_points
 from lrray.results.folder import OUTDATED, RunFolder
 from lrray.results.lock import is_held
 from lrray.results.record import CellRecord
 from lrray.results.tables import cell_table
+from lrray.results.told import TOLD, read_told
 from lrray.studies.tuned import references
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_MOST_CSV_BYTES = 1 << 27
 
 State = Literal["running", "finished", "stopped"]
 
@@ -47,10 +50,7 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The resolved study file; read once."""
-        try:
-            return load_yaml(self.path / "study.yaml") if self._holds("study.yaml") else {}
-        except LrrayError:
-            return {}
+        return self._told("study.yaml")
 
     @property
     def tuned(self) -> list[str]:
@@ -75,17 +75,17 @@ class Run:
     @property
     def provenance(self) -> dict[str, Any]:
         """What ran, where, with which versions."""
-        return self._json("provenance.json")
+        return self._told("provenance.json")
 
     @property
     def status(self) -> dict[str, Any]:
         """How far the run is, as its driver last told."""
-        return self._json("status.json")
+        return self._told("status.json")
 
     @property
     def summary(self) -> dict[str, Any]:
         """What the study found; empty until it ends."""
-        return self._json("summary.json")
+        return self._told("summary.json")
 
     @property
     def state(self) -> State:
@@ -153,8 +153,22 @@ class Run:
 
     def outdated(self) -> set[str]:
         """Ids of cells here that earlier settings or code left."""
-        noted = self._json(OUTDATED).get("cells")
-        return set(map(str, noted)) if isinstance(noted, list) else set()
+        return set(map(str, self._told(OUTDATED).get("cells", ())))
+
+    @property
+    def damage(self) -> list[str]:
+        """What of the run could not be read, a line each; all else is shown as if it were all."""
+        lines = []
+        for name in TOLD:
+            why = read_told(self.path, name).damage if self._holds(name) else "leads elsewhere"
+            if why and os.path.lexists(self.path / name):
+                lines.append(f"{name} {why}")
+        list(self.records())
+        bad = [name for name, (_, record) in self._records.items() if record is None]
+        if bad:
+            more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+            lines.append(f"cells/{', '.join(sorted(bad)[:3])}{more}: no record of a cell")
+        return lines
 
     def metrics(self, cell_id: str) -> list[Point]:
         """A cell's curves, as :mod:`lrray.results.curves` reads them."""
@@ -164,16 +178,21 @@ class Run:
 
     def _holds(self, name: str) -> bool:
         """Whether a name stands for something inside the run's folder, links followed."""
-        return (self.path / name).resolve().is_relative_to(self.path.resolve())
+        return lies_inside(self.path, name)
 
-    def _json(self, name: str) -> dict[str, Any]:
-        if not self._holds(name):
-            return {}
+    def table(self, name: str) -> pd.DataFrame | None:
+        """A CSV file of the run, or None where there is none that can be read."""
+        import pandas as pd
+
         try:
-            data = json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return data if isinstance(data, dict) else {}
+            content = read_file(self.path / name, _MOST_CSV_BYTES) if self._holds(name) else b""
+            return pd.read_csv(io.BytesIO(content)) if content else None
+        except (OSError, ValueError, pd.errors.ParserError):
+            return None
+
+    def _told(self, name: str) -> dict[str, Any]:
+        """What one of the run's files says, as far as that can be read."""
+        return read_told(self.path, name).data if self._holds(name) else {}
 
 
 def unknown(where: str, name: str, what: str, known: Any) -> LrrayError:
@@ -184,7 +203,7 @@ def unknown(where: str, name: str, what: str, known: Any) -> LrrayError:
 def read_record(path: Path) -> CellRecord | None:
     """A cell's record, or None where it is gone or damaged."""
     try:
-        return CellRecord.parse(path.read_bytes(), path.stem)
+        return CellRecord.parse(read_file(path), path.stem)
     except OSError:
         return None
 

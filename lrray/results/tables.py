@@ -74,7 +74,18 @@ def values_of(record: CellRecord, name: str) -> list[float]:
 
 
 def _per_seed(record: CellRecord, name: str) -> list[float | None]:
-    return list(record.result.get("per_seed", {}).get(name, [record.result.get(name)]))
+    """Of a cell that repeats seeds, each one's number: what a function calls so is another's."""
+    values = [record.result.get(name)]
+    own = record.result.get("per_seed")
+    if isinstance(seeds_of(record), list) and isinstance(own, dict):
+        values = own.get(name, values)
+    given = values if isinstance(values, list) else []
+    return [value if isinstance(value, int | float) else None for value in given]
+
+
+def seeds_of(record: CellRecord) -> Any:
+    """The seed of a cell, or the list of those that it repeats."""
+    return record.settings.get(SEED, record.settings.get("seeds"))
 
 
 def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
@@ -85,7 +96,7 @@ def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
     for record in records:
         if record.state == DONE:
             values = _per_seed(record, name)
-            seeds = record.settings.get(SEED, record.settings.get("seeds"))
+            seeds = seeds_of(record)
             seeds = seeds if isinstance(seeds, list) else [seeds]
             # A number that a cell gives once for all its seeds is one value.
             known = seeds if len(seeds) == len(values) else [None] * len(values)

@@ -16,6 +16,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial
 
+from lrray.files import MOST_BYTES
+
 JOURNAL = "optuna.journal"
 
 
@@ -60,7 +62,7 @@ def new_journal(path: Path) -> JournalStorage:
 def read_journal(path: Path) -> dict[str, list[FrozenTrial]]:
     """Trials of every search in a journal, as proposed; empty where it cannot be read."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if not path.exists():
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
         return {}
     try:
         storage = JournalStorage(JournalFileBackend(str(path)))

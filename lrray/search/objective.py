@@ -56,7 +56,8 @@ def objective(study: CellStudy, axes: Mapping[str, Any] | None = None) -> Object
             data = set_key(data, path, parameters[path], path)
         resolved = parse(type(study), data, "search")
         own = {**(axes or {}), **{path: parameters[path] for path in space.root}}
-        return make_cell(resolved, own, seed_list(search.seeds))
+        # A seed that is searched is the trial's own.
+        return make_cell(resolved, own, () if "seed" in space.root else seed_list(search.seeds))
 
     def score(result: Mapping[str, Any]) -> Score:
         numbers = {k: float(v) for k, v in result.items() if isinstance(v, int | float)}

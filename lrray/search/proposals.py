@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lrray.files import read_file
+from lrray.json_text import parse_json
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import digest
 
@@ -72,13 +74,13 @@ def proposed_cells(run: Path) -> dict[str, list[tuple[str, Parameters]]]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     """Lines of a file of proposals; those that were cut short or damaged are left out."""
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+        content = read_file(path)
+    except OSError:
         return []
     found = []
     for text in content.splitlines():
         with suppress(ValueError):
-            line = json.loads(text)
+            line = parse_json(text)
             whole = isinstance(line, dict) and isinstance(line.get("parameters"), dict)
             if whole and isinstance(line.get("search"), str) and isinstance(line.get("cell"), str):
                 found.append(line)

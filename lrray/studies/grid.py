@@ -19,17 +19,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from lrray.config import key_path, parse, set_key
+from lrray.config import parse, set_key
 from lrray.errors import LrrayError, did_you_mean
 from lrray.studies.axes import axes_text
-from lrray.studies.schema import CellStudy, StudyBase
+from lrray.studies.json_data import refuse_what_json_has_not
+from lrray.studies.schema import AROUND, CellStudy, StudyBase
 from lrray.studies.tuned import Tuned, look_up
 
 Point = dict[str, Any]
@@ -74,14 +75,18 @@ def expand(
     """
     grid = data.get("grid")
     base = {key: value for key, value in data.items() if key != "grid"}
-    _refuse_infinite(data, where)
+    refuse_what_json_has_not(data, where)
     tuned = look_up(base, where) if tuned is None else tuned
     if grid is None:
         return [GridPoint({}, _resolved(base, {}, model, where, tuned))]
     points = _same_axes(list(grid_points(grid, f"{where}: grid")), base, model)
+    _check_axes(points[0] if points else {}, data, model, f"{where}: grid")
     if not points:
         raise LrrayError(f"{where}: grid", "must keep at least one point", fix="exclude fewer")
-    return [GridPoint(point, _resolved(base, point, model, where, tuned)) for point in points]
+    resolved = [GridPoint(p, _resolved(base, p, model, where, tuned)) for p in points]
+    if resolved[0].study.search is not None:
+        _refuse_labels_that_are_alike(resolved, f"{where}: grid")
+    return resolved
 
 
 def _same_axes(points: list[Point], base: Mapping[str, Any], model: type[StudyBase]) -> list[Point]:
@@ -107,19 +112,43 @@ def _value_at(data: Any, path: str, model: Any) -> Any:
     return value
 
 
-def _refuse_infinite(data: Any, where: str, path: tuple[object, ...] = ()) -> None:
-    """A cell's settings are JSON, which has neither infinity nor NaN: they would become null.
+def _check_axes(
+    axes: Iterable[str], data: Mapping[str, Any], model: type[Study], where: str
+) -> None:
+    """Refuses axes whose values would not be those that their cells run with.
 
     Raises:
-        LrrayError: where such a number stands.
+        LrrayError: one is no part of a cell, lies inside another, or a search sets it.
     """
-    if isinstance(data, float) and not math.isfinite(data):
-        raise LrrayError(
-            f"{where}: {key_path(path)}", "must be a finite number", got=data, fix="write e.g. 0.1"
-        )
-    inner = data.items() if isinstance(data, Mapping) else ()
-    for key, value in enumerate(data) if isinstance(data, list) else inner:
-        _refuse_infinite(value, where, (*path, key))
+    names, space = list(axes), data.get("search_space")
+    searched = list(space) if issubclass(model, CellStudy) and isinstance(space, Mapping) else []
+    for name in names:
+        if name.partition(".")[0] in AROUND:
+            raise LrrayError(f"{where}.{name}", "is no part of a cell: all points would be one")
+        if name == "seed" and searched:
+            raise LrrayError(
+                f"{where}.seed", "a search's cells repeat search.seeds",
+                fix="search.seeds: [0, 1], or an axis search.seed",
+            )  # fmt: skip
+    both = [*names, *searched]
+    for name in both:
+        inside = [o for o in both if name.startswith(f"{o}.")] + [name] * (both.count(name) - 1)
+        if inside:
+            rule = f"{name} and {inside[0]} set the same value"
+            raise LrrayError(where, rule, fix="leave one of them out")
+
+
+def _refuse_labels_that_are_alike(points: Sequence[GridPoint], where: str) -> None:
+    """Searches are named by their point: two of one name would share their trials.
+
+    Raises:
+        LrrayError: two points read alike, as 1 and '1' do.
+    """
+    seen = set()
+    for point in points:
+        if point.label in seen:
+            raise LrrayError(where, "two points read alike", got=point.label, fix="name them apart")
+        seen.add(point.label)
 
 
 def _resolved(
@@ -144,6 +173,10 @@ def _try_search(study: CellStudy, where: str) -> None:
     """
     if study.search_space is None:
         return
+    _check_axes((), {"search_space": study.search_space.root}, type(study), where)
+    for name in study.search_space.root:
+        if name.partition(".")[0] in {*AROUND, "search"}:
+            raise LrrayError(f"{where}: search_space.{name}", "is no part of a cell")
     options = {name: range_.some_values() for name, range_ in study.search_space.root.items()}
     data: dict[str, Any] = study.model_dump(mode="json", exclude_none=True)
     first: LrrayError | None = None
@@ -180,10 +213,15 @@ def grid_points(grid: Any, where: str) -> Iterator[Point]:
     excluded = _list_of_mappings(grid.get("exclude", []), f"{where}.exclude")
     names = [name for choice in choices for name in choice[0]]
     for i, rule in enumerate(excluded):
-        for name in rule:
+        for name, value in rule.items():
+            at = f"{where}.exclude[{i}]"
             if name not in names:
                 fix = did_you_mean(name, names)
-                raise LrrayError(f"{where}.exclude[{i}]", f"{name!r} is not an axis", fix=fix)
+                raise LrrayError(at, f"{name!r} is not an axis", fix=fix)
+            if isinstance(value, list) and not any(
+                isinstance(choice[0].get(name), list) for choice in choices
+            ):
+                raise LrrayError(f"{at}.{name}", "must be one value", got=value, fix="a rule each")
     number = math.prod(map(len, choices))
     if number > MOST_POINTS:
         raise LrrayError(
@@ -252,5 +290,7 @@ def _list_of_mappings(value: Any, where: str) -> list[Mapping[str, Any]]:
 def _refuse_repeats(choices: list[list[Point]], where: str) -> None:
     names = [name for choice in choices for name in choice[0]]
     for name in names:
+        if not all(name.split(".")):
+            raise LrrayError(where, "an axis must name a setting", got=name, fix="e.g. settings.a")
         if names.count(name) > 1:
             raise LrrayError(where, "an axis may stand only once", got=name, fix="name it once")

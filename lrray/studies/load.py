@@ -58,8 +58,11 @@ def find_study(name: str) -> Path:
             )
         if _is_file(path):
             return path
-        raise LrrayError(name, "no such study file", fix="check the path, or see --list")
-    raise LrrayError(name, "no such study", fix=did_you_mean(name, known))
+        if path.suffix in (".yaml", ".yml"):
+            raise LrrayError(name, "no such study file", fix="check the path, or see --list")
+    beside = path.with_name(f"{path.name}.yaml") if path.name else path
+    fix = f"did you mean {beside}?" if _is_file(beside) else did_you_mean(name, known)
+    raise LrrayError(name, "no such study", fix=fix)
 
 
 def find_beside(reference: str, study: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lrray.config import Problem, Settings
 
@@ -12,12 +12,18 @@ MAX_PACK = 1024
 """Most cells of one process: each has a thread of its own."""
 
 
+def _whole_above_one(gpus: float) -> float:
+    if gpus > 1 and gpus % 1:
+        raise Problem("must be whole above 1, for Ray", got=gpus, fix="1, 2 or e.g. 0.5")
+    return gpus
+
+
 class Resources(Settings):
     """What one cell needs while it runs; no part of its identity."""
 
     cpu: Annotated[float, Field(gt=0)] = 1
     """CPU cores per worker."""
-    gpu: Annotated[float, Field(ge=0)] = 0
+    gpu: Annotated[float, Field(ge=0), AfterValidator(_whole_above_one)] = 0
     """GPUs per worker; a fraction shares one among cells."""
     memory_gb: Annotated[float, Field(gt=0)] | None = None
     """Memory limit of each worker of a cell; a cell that passes it is stopped and counted as out

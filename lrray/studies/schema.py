@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -12,6 +12,7 @@ from lrray.errors import did_you_mean
 from lrray.references import is_reference
 from lrray.studies.resources import Resources
 from lrray.studies.space import SearchSpace
+from lrray.studies.tracking import StorageAddress, Tracking
 
 if TYPE_CHECKING:  # Optuna loads where a study searches
     from optuna.samplers import BaseSampler
@@ -94,57 +95,15 @@ class Search(Settings):
             try_sampler(self.custom_sampler(self.seed), self.sampler, space.to_optuna())
 
 
-WandbMode = Literal["online", "offline"]
+def _readable(text: str) -> str:
+    """A text that a terminal shows: escape sequences could do anything there."""
+    if any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in text):
+        raise Problem("must hold no control characters", got=text, fix="take them out")
+    return text
 
 
-_SCHEMES = ("s3", "gs", "gcs", "file")
-
-
-def _checked(address: str) -> str:
-    parts = urlsplit(address)
-    if "@" in parts.netloc or ("@" in address and ":" in parts.netloc):
-        raise Problem(
-            "must hold no credentials: they would be written into results",
-            fix="give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        )
-    if parts.scheme and parts.scheme not in _SCHEMES:
-        shown = address.rpartition("@")[2]  # what is before it may be a secret
-        raise Problem("must be s3://…, gs://… or a path", got=shown, fix="s3://bucket/prefix")
-    if parts.scheme in ("s3", "gs", "gcs") and not parts.netloc:
-        raise Problem("must name a bucket", got=address, fix=f"{parts.scheme}://bucket/prefix")
-    return address
-
-
-StorageAddress = Annotated[str, AfterValidator(_checked)]
-"""``s3://bucket/prefix``, ``gs://bucket/prefix`` or a path that all nodes share."""
-
-
-_Name = Annotated[str, Field(min_length=1)]
-
-
-class Wandb(Settings):
-    """One W&B run per cell. The API key is W&B's own matter: WANDB_API_KEY or ``wandb login``."""
-
-    project: _Name = "lrray"
-    entity: _Name | None = None
-    """User or team; default: the one that the API key belongs to."""
-    mode: WandbMode = "online"
-    """``offline`` writes files alone, without an account, for ``wandb sync`` some other day."""
-    tags: tuple[_Name, ...] = ()
-    """Tags of every run, beside those of the environment's ``WANDB_TAGS`` (a,b)."""
-
-
-class Tracking(Settings):
-    """Where cells are shown beside the results folder; no part of their identity."""
-
-    wandb: Wandb | None = None
-    tensorboard: bool = False
-    """Event files for each cell in ``tensorboard/<id>/``."""
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is to be tracked."""
-        return self.wandb is not None or self.tensorboard
+AROUND = frozenset({"kind", "question", "hypothesis", "resources", "tracking", "storage"})
+"""Keys of a study that are no part of a cell: nothing that it computes depends on them."""
 
 
 class StudyBase(Settings):
@@ -152,9 +111,9 @@ class StudyBase(Settings):
 
     kind: str
     """Which kind of study the file describes."""
-    question: Annotated[str, Field(min_length=1)]
+    question: Annotated[str, Field(min_length=1), AfterValidator(_readable)]
     """What the study asks, in one sentence."""
-    hypothesis: Annotated[str, Field(min_length=1)]
+    hypothesis: Annotated[str, Field(min_length=1), AfterValidator(_readable)]
     """What is expected, written before the run."""
     resources: Resources = Resources()
     """What one cell needs."""
@@ -227,7 +186,7 @@ class CellSearch(Search):
 class CellStudy(StudyBase):
     """A study whose every grid point is one cell, or one search over cells."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the cell; usually an axis of the grid."""
     search_space: SearchSpace | None = None
     """Settings to search at every grid point."""
@@ -236,6 +195,9 @@ class CellStudy(StudyBase):
 
     @model_validator(mode="after")
     def _search_and_space_go_together(self) -> CellStudy:
+        space = self.search_space.root if self.search_space is not None else {}
+        if self.search is not None and "seed" in space and self.search.seeds != (0,):
+            raise Problem("search_space has the seed", at="search.seeds", fix="leave it out")
         if (self.search is None) != (self.search_space is None):
             missing = "search" if self.search is None else "search_space"
             raise Problem("search and search_space go together", at=missing, fix=f"add {missing}:")
@@ -245,9 +207,7 @@ class CellStudy(StudyBase):
 
     def cell_settings(self) -> dict[str, Any]:
         """Everything that the cell's result depends on, as plain data."""
-        around = {"question", "hypothesis", "resources", "tracking", "storage"}
-        around |= {"search", "search_space"}
-        return self.model_dump(mode="json", exclude={*around, "kind"})
+        return self.model_dump(mode="json", exclude={*AROUND, "search", "search_space"})
 
 
 def seed_list(seeds: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:  # Optuna loads where a study searches
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
+_LARGEST_INT = 2**53
+"""Above it not every whole number is a float, which samplers compute with."""
+
+
 def _checked_options(values: Any) -> Any:
     """What Optuna can choose among; a list of lists would be four errors of pydantic's a value."""
     for i, value in enumerate(values if isinstance(values, list | tuple) else ()):
@@ -48,6 +52,7 @@ class Range(Settings):
         if self.distribution == "choice":
             if not self.values or self.low is not None or self.high is not None:
                 raise Problem("a choice needs 'values' and no bounds", fix="values: [a, b]")
+            self._check_distinct(self.values)
             return self
         if self.low is None or self.high is None or self.values is not None:
             raise Problem("a range needs 'low' and 'high' and no values", fix="low: 0.1, high: 1")
@@ -57,7 +62,16 @@ class Range(Settings):
             raise Problem("a logarithmic range must be above 0", at="low", got=self.low)
         if self.distribution.startswith("int") and not (self.low % 1 == 0 == self.high % 1):
             raise Problem("an integer range needs integer bounds", at="low", got=self.low)
+        if self.distribution.startswith("int") and max(-self.low, self.high) > _LARGEST_INT:
+            raise Problem(f"an integer's bounds must be within {_LARGEST_INT}", got=self.high)
         return self
+
+    @staticmethod
+    def _check_distinct(values: tuple[Any, ...]) -> None:
+        """For Optuna equal options are one, and so are 1, 1.0 and true."""
+        for i, value in enumerate(values):
+            if any(value == other for other in values[:i]):
+                raise Problem("options must be distinct", at="values", got=list(values))
 
     @property
     def first(self) -> str | int | float | bool | None:

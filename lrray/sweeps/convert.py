@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from lrray.config import set_key
-from lrray.errors import LrrayError
+from lrray.errors import LrrayError, did_you_mean
 from lrray.search.objective import Objective
 from lrray.search.program import load_program
 from lrray.studies.load import LoadedStudy, load_study
-from lrray.studies.schema import CellSearch
+from lrray.studies.schema import MANY, CellSearch
 from lrray.sweeps.early_stop import early_terminate, scheduler_settings
 from lrray.sweeps.names import setting_path
 from lrray.sweeps.space import check_parameter, flatten, from_parameter, to_parameter
@@ -154,10 +154,10 @@ def import_sweep(path: Path, base: str | None = None) -> Translation:
     _take_parameters(result, source, parameters, own["parameters"], str(path))
     if method != own["method"]:
         _set(result, "search.sampler", _SAMPLERS[method])
-    _take_metric(result, sweep.get("metric"), own["metric"])
+    _take_metric(result, sweep.get("metric"), own["metric"], f"{path}: metric")
     stop = sweep.get("early_terminate")
     _take_early_stop(result, stop, own.get("early_terminate"), f"{path}: early_terminate")
-    _take_rest(result, sweep, own)
+    _take_rest(result, sweep, own, str(path))
     return result
 
 
@@ -182,11 +182,17 @@ def _take_parameters(
 ) -> None:
     old = result.data.get("search_space", {})
     space: dict[str, Any] = {}
+    taken: set[str] = set()
     for given, parameter in parameters.items():
         where = f"{path}: parameters.{given}"
         name = given if given in own else setting_path(given, source.study, where)
         if name != given:
             result.losses.append(f"parameters.{given}: taken for the setting {name}")
+        if name in taken:
+            raise LrrayError(
+                where, f"is the setting {name}, which stands twice", fix="leave one out"
+            )
+        taken.add(name)
         result.losses += _numbers_as_text(given, parameter)
         if parameter == own.get(name):
             space[name] = old[name]
@@ -196,8 +202,16 @@ def _take_parameters(
             drawn = from_parameter(parameter, where)
             if drawn is None:
                 shown = parameter.get("distribution", "with probabilities")
-                result.losses.append(f"parameters.{given}: nothing in lrray draws {shown} values")
                 drawn = old.get(name)
+                instead = "searched as before" if drawn is not None else "not searched"
+                result.losses.append(
+                    f"parameters.{given}: nothing in lrray draws {shown} values: {instead}"
+                )
+            elif parameter.get("distribution") == "log_uniform":
+                result.losses.append(
+                    f"parameters.{given}: from {drawn['low']:.4g} to {drawn['high']:.4g}, as W&B "
+                    "draws log_uniform; log_uniform_values takes bounds as they are"
+                )
             elif drawn.get("low") is not None and drawn["low"] == drawn["high"]:
                 _set(result, name, drawn["low"])
                 continue
@@ -228,10 +242,17 @@ def _as_number(text: str) -> Any:
         return None
 
 
-def _take_metric(result: Translation, metric: Any, own: Mapping[str, Any]) -> None:
-    if not isinstance(metric, Mapping) or metric == own:
+def _take_metric(result: Translation, metric: Any, own: Mapping[str, Any], where: str) -> None:
+    if metric is None or metric == own:
         return
-    named = {"name": metric.get("name"), "goal": metric.get("goal", "minimize")}
+    if not isinstance(metric, Mapping) or not isinstance(metric.get("name"), str):
+        fix = "{name: loss, goal: minimize}"
+        raise LrrayError(where, "must be a mapping that names a number", got=metric, fix=fix)
+    named = {"name": metric["name"], "goal": metric.get("goal", "minimize")}
+    if named["goal"] not in ("minimize", "maximize"):
+        got = named["goal"]
+        fix = did_you_mean(str(got).lower(), ("minimize", "maximize"))
+        raise LrrayError(f"{where}.goal", "must be minimize or maximize", got=got, fix=fix)
     if named != own and "metric" in result.data["search"]:
         _set(result, "search.metric", named["name"])
         _set(result, "search.mode", "max" if named["goal"] == "maximize" else "min")
@@ -255,8 +276,15 @@ def _take_early_stop(result: Translation, given: Any, own: Any, where: str) -> N
             result.losses.append("early_terminate.strict: trials are judged as they come")
 
 
-def _take_rest(result: Translation, sweep: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    if sweep.get("run_cap", own["run_cap"]) != own["run_cap"]:
+def _take_rest(
+    result: Translation, sweep: Mapping[str, Any], own: Mapping[str, Any], path: str
+) -> None:
+    cap = sweep.get("run_cap", own["run_cap"])
+    if type(cap) is not int or not 1 <= cap <= MANY:
+        raise LrrayError(
+            f"{path}: run_cap", f"must be a number from 1 to {MANY}", got=cap, fix="20"
+        )
+    if cap != own["run_cap"]:
         _set(result, "search.num_trials", sweep["run_cap"])
     if "run_cap" not in sweep and (points := _grid_points(result)) is not None:
         _set(result, "search.num_trials", points)
@@ -267,7 +295,7 @@ def _take_rest(result: Translation, sweep: Mapping[str, Any], own: Mapping[str, 
     for name in ("project", "entity"):
         if name in sweep and sweep[name] != own.get(name):
             _set(result, f"tracking.wandb.{name}", sweep[name])
-    if sweep.get("program") != PROGRAM:
+    if "program" in sweep and sweep["program"] != PROGRAM:
         result.losses.append(f"program {sweep.get('program')}: the study's kind computes a trial")
     known = {*own, "early_terminate", "project", "entity"}
     for name in sweep:

@@ -35,6 +35,9 @@ def scheduler_settings(given: Any, search: Mapping[str, Any], where: str) -> dic
         raise LrrayError(
             where, "must be a mapping", got=given, fix="{type: hyperband, min_iter: 3}"
         )
+    if given.get("type") != "hyperband":
+        kind = given.get("type")
+        raise LrrayError(f"{where}.type", "must be hyperband", got=kind, fix="type: hyperband")
     eta = _number(given, "eta", _WANDB_ETA, where)
     if "max_iter" in given:
         last = int(_number(given, "max_iter", 1, where))

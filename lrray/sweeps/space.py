@@ -48,6 +48,13 @@ def to_parameter(range_: Range) -> dict[str, Any]:
     return {**parameter, "q": 1} if range_.distribution == "int_log_uniform" else parameter
 
 
+_WANDBS = {
+    *_FROM_WANDB, "constant", "categorical", "categorical_w_probabilities", "log_uniform",
+    "inv_log_uniform", "inv_log_uniform_values", "q_uniform", "q_log_uniform", "normal", "q_normal",
+    "log_normal", "q_log_normal", "beta", "q_beta",
+}  # fmt: skip
+"""All distributions that W&B takes."""
+
 _KEYS = {
     "value", "values", "distribution", "probabilities", "min", "max", "mu", "sigma", "q", "a", "b",
 }  # fmt: skip
@@ -79,6 +86,16 @@ def check_parameter(parameter: Mapping[str, Any], where: str) -> None:
     values = parameter.get("values", [None])
     if not isinstance(values, list) or not values:
         raise LrrayError(f"{where}.values", "must be a list", got=values, fix="values: [a, b]")
+    told = [name for name in ("value", "values", "min") if name in parameter]
+    if len(told) > 1:
+        rule = f"{told[0]!r} must not stand beside {told[1]!r}"
+        raise LrrayError(where, rule, got=dict(parameter), fix="leave one of them out")
+    name = parameter.get("distribution", "constant")
+    if name not in _WANDBS:
+        raise LrrayError(
+            f"{where}.distribution", "must be one of W&B's", got=name,
+            fix=did_you_mean(str(name), _WANDBS),
+        )  # fmt: skip
 
 
 def from_parameter(parameter: Mapping[str, Any], where: str) -> dict[str, Any] | None:
@@ -97,7 +114,10 @@ def from_parameter(parameter: Mapping[str, Any], where: str) -> dict[str, Any] |
     name = parameter.get("distribution") or _implied(low, high)
     if name == "log_uniform" and low is not None and high is not None:
         # Its bounds are natural logarithms of the values.
-        return {"distribution": "log_uniform", "low": math.exp(low), "high": math.exp(high)}
+        values = [
+            _exponential(bound, f"{where}.{end}") for end, bound in (("min", low), ("max", high))
+        ]
+        return {"distribution": "log_uniform", "low": values[0], "high": values[1]}
     step = parameter.get("q", 1)
     if name not in _FROM_WANDB or low is None or high is None or step != 1:
         return None
@@ -108,8 +128,27 @@ def _bounds(parameter: Mapping[str, Any], where: str) -> tuple[Any, Any]:
     bounds = parameter.get("min"), parameter.get("max")
     for name, bound in zip(("min", "max"), bounds, strict=True):
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
-            raise LrrayError(f"{where}.{name}", "must be a number", got=bound, fix="write 0.0001")
+            fix = f"write {_meant(bound)}"
+            raise LrrayError(f"{where}.{name}", "must be a number", got=bound, fix=fix)
     return bounds
+
+
+def _meant(bound: Any) -> str:
+    """The number that YAML 1.1 takes for text, as it takes it for one."""
+    try:
+        return repr(float(bound))
+    except (TypeError, ValueError):
+        return "0.0001"
+
+
+def _exponential(bound: float, where: str) -> float:
+    try:
+        return math.exp(bound)
+    except OverflowError:
+        raise LrrayError(
+            where, "is the natural logarithm of the bound, as W&B has it for log_uniform",
+            got=bound, fix="distribution: log_uniform_values",
+        ) from None  # fmt: skip
 
 
 def _implied(low: Any, high: Any) -> str:
@@ -129,7 +168,9 @@ def flatten(parameters: Any, where: str, path: str = "") -> Iterator[tuple[str, 
             at, "must be a mapping of parameters", got=parameters, fix="lr: {values: [0.1, 0.2]}"
         )
     for key, content in parameters.items():
-        name = f"{path}.{key}" if path else str(key)
+        if not isinstance(key, str) or not all(key.split(".")):
+            raise LrrayError(where, "names must be text", got=key, fix=f"write '{key}' in quotes")
+        name = f"{path}.{key}" if path else key
         if not isinstance(content, Mapping):
             raise LrrayError(
                 f"{where}.{name}", "must be a mapping", got=content, fix=f"{key}: {{value: …}}"

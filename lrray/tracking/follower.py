@@ -23,7 +23,7 @@ from typing import TypeVar
 from lrray.results.curves import CurveFile, Point
 from lrray.results.folder import RunFolder
 from lrray.studies.cell import Cell
-from lrray.studies.schema import Tracking
+from lrray.studies.tracking import Tracking
 from lrray.tracking.sinks import Sink, TensorBoardSink, WandbSink
 
 _Result = TypeVar("_Result")

@@ -14,12 +14,12 @@ from lrray.config import dump_yaml, numbers_in
 from lrray.results.folder import RunFolder
 from lrray.results.record import DONE, CellRecord
 from lrray.studies.cell import Cell, digest
-from lrray.studies.schema import WandbMode
+from lrray.studies.tracking import WandbMode
 from lrray.text import short
 from lrray.tracking.wandb_files import wait_for_end
 
 if TYPE_CHECKING:
-    from lrray.studies.schema import Wandb
+    from lrray.studies.tracking import Wandb
 
 
 INIT_TIMEOUT_S = 10.0

@@ -49,8 +49,8 @@ def test_a_number_that_is_not_finite_fails_with_its_name(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "line"),
     [
-        (np.zeros(3), "the result's x holds several values; it must be one number"),
-        (torch.zeros(2, 2), "the result's x holds several values; it must be one number"),
+        (np.zeros(3), "the result's x holds no value or several; it must be one number"),
+        (torch.zeros(2, 2), "the result's x holds no value or several; it must be one number"),
         (b"bytes", "the result's x is of type bytes; it must be"),
         (1j, "the result's x is of type complex; it must be"),
         (np.complex64(1j), "the result's x is of type complex; it must be"),
@@ -61,7 +61,7 @@ def test_a_number_that_is_not_finite_fails_with_its_name(value: Any) -> None:
         ({1: 2, "1": 3}, "the result has two values under x.1"),
         (10**400, "the result's x is beyond what a float can hold"),
         (Decimal("1e999"), "the result's x is inf: the computation diverged"),
-        ([[np.zeros(2)]], "the result's x[0][0] holds several values"),
+        ([[np.zeros(2)]], "the result's x[0][0] holds no value or several"),
     ],
 )
 def test_what_is_no_result_is_one_line_that_names_the_key(value: Any, line: str) -> None:

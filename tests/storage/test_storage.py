@@ -14,7 +14,7 @@ from lrray.storage.checkpoint import Snapshot
 from lrray.storage.folder import StoredFolder
 from lrray.storage.objects import Store, open_store
 from lrray.storage.sync import in_storage, newest_run
-from lrray.studies.schema import StorageAddress
+from lrray.studies.tracking import StorageAddress
 
 
 @pytest.fixture(params=["s3", "path"])

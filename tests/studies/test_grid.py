@@ -168,8 +168,7 @@ def test_the_number_of_points_is_the_product_of_the_axes(grid):
         ),
         (
             {"kind.x": [1]},
-            "f.yaml: grid.kind.x: kind must be a mapping, but got 'function' "
-            "(fix: override it whole)",
+            "f.yaml: grid.kind.x: is no part of a cell: all points would be one",
         ),
     ],
 )

@@ -76,7 +76,7 @@ numeric = st.one_of(
 choices = st.lists(
     st.text("ae1_. -:n", max_size=5) | st.floats(-1e3, 1e3) | st.integers() | st.booleans(),
     min_size=1, max_size=4,
-)  # fmt: skip
+).filter(lambda values: all(value not in values[:i] for i, value in enumerate(values)))  # fmt: skip
 ranges = st.one_of(
     numeric.map(lambda drawn: {"distribution": drawn[0], "low": drawn[1][0], "high": drawn[1][1]}),
     choices.map(lambda values: {"distribution": "choice", "values": values}),
@@ -221,8 +221,10 @@ def test_a_foreign_sweep_changes_a_base_study_and_says_what_is_lost(tmp_path):
     assert (study.search.grace_period, study.search.eta) == (3, 3)  # W&B judges at 3 and 9
     assert study.search.num_trials == 9
     assert translation.losses == [
-        "parameters.settings.noise: nothing in lrray draws normal values",
-        "parameters.settings.name: nothing in lrray draws with probabilities values",
+        "parameters.settings.rate: from 0.04979 to 1, as W&B draws log_uniform; "
+        "log_uniform_values takes bounds as they are",
+        "parameters.settings.noise: nothing in lrray draws normal values: not searched",
+        "parameters.settings.name: nothing in lrray draws with probabilities values: not searched",
         "metric.target: a search runs all its trials",
         "program train.py: the study's kind computes a trial",
         "imageuri: no counterpart in a study",
@@ -236,7 +238,10 @@ def test_a_foreign_sweep_changes_a_base_study_and_says_what_is_lost(tmp_path):
         ({"parameters": None}, "parameters: must be a mapping of parameters, but got None"),
         ({"parameters": {"a": 3}}, "parameters.a: must be a mapping, but got 3"),
         ({"early_terminate": "hyperband"}, "early_terminate: must be a mapping, but got"),
-        ({"early_terminate": {"eta": "3"}}, "early_terminate.eta: must be a number from 1 on, but"),
+        (
+            {"early_terminate": {"type": "hyperband", "eta": "3"}},
+            "early_terminate.eta: must be a number from 1 on, but",
+        ),
         (
             {"parameters": {"settings.rate": {"min": "1e-4", "max": 1}}},
             "parameters.settings.rate.min: must be a number, but got '1e-4'",
@@ -256,7 +261,7 @@ def test_a_sweep_that_names_no_study_asks_for_one(tmp_path):
 
 
 def test_a_grid_of_searches_is_no_sweep(tmp_path):
-    path = written(tmp_path, {**STUDY, "grid": {"seed": [0, 1]}})
+    path = written(tmp_path, {**STUDY, "grid": {"search.seed": [0, 1]}})
     with pytest.raises(LrrayError, match="asks for 2 searches; a sweep is one"):
         read_searched(str(path))
 

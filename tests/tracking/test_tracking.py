@@ -13,7 +13,7 @@ from tracked_cells import STEPS, cell, run
 from lrray.config import parse
 from lrray.errors import LrrayError
 from lrray.results.folder import RunFolder
-from lrray.studies.schema import Tracking
+from lrray.studies.tracking import Tracking
 from lrray.tracking.follower import FINISH_S, announce, closing_lines
 from lrray.tracking.wandb_files import WandbRun, find_runs, read_run
 

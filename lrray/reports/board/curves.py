@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lrray.files import lies_inside
 from lrray.results.curves import CurveFile
 from lrray.results.run import Run
 
@@ -26,7 +27,7 @@ class Curves:
         An id that leads out of the run's folder counts as one without curves.
         """
         path = self._folder / f"{cell_id}.jsonl"
-        if not path.resolve().is_relative_to(self._run.path) or not path.is_file():
+        if not lies_inside(self._run.path, f"metrics/{path.name}") or not path.is_file():
             return None
         file = self._files.setdefault(cell_id, CurveFile(path))
         file.refresh()

@@ -35,7 +35,13 @@ def resolve_inside(root: Path, path: str) -> Path | None:
     return target if target.is_relative_to(root.resolve()) and not hidden else None
 
 
+def is_own_file(folder: Path, name: str) -> bool:
+    """Whether a run's folder holds this file itself: no link that leads out, no pipe."""
+    target = resolve_inside(folder, name)
+    return target is not None and target.is_file()
+
+
 def figures(folder: Path) -> list[Path]:
     """The PNG figures of a run, the contour first."""
-    found = sorted(folder.glob("*.png"))
+    found = [path for path in sorted(folder.glob("*.png")) if is_own_file(folder, path.name)]
     return sorted(found, key=lambda path: path.stem != "contour")

@@ -12,6 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from lrray.files import lies_inside
 from lrray.reports.board.filters import parse_filter
 from lrray.results.record import CellRecord
 from lrray.results.run import Run, read_record
@@ -121,9 +122,9 @@ class CellIndex:
             stamp = folder.stat().st_mtime_ns
             if stamp == self._folder_stamp:
                 return
-            inside = folder.resolve().is_relative_to(self.run.path)
+            inside = lies_inside(self.run.path, "cells")
             entries = {entry.name: entry for entry in os.scandir(folder)} if inside else {}
-        except FileNotFoundError:
+        except OSError:  # not there, or no folder
             entries, stamp = {}, -1
         present = set()
         for name, entry in entries.items():
@@ -137,8 +138,8 @@ class CellIndex:
     def _read_cell(self, entry: os.DirEntry[str]) -> None:
         cell_id = entry.name.removesuffix(".json")
         try:
-            found = entry.stat()
-        except FileNotFoundError:
+            found = entry.stat(follow_symlinks=False)
+        except OSError:
             return
         stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
         if self._stamps.get(cell_id) == stamp:

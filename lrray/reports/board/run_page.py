@@ -12,7 +12,7 @@ from nicegui import ui
 from lrray.config import dump_yaml
 from lrray.reports.board.cells_card import CellsCard
 from lrray.reports.board.curves_card import CurvesCard
-from lrray.reports.board.files import figures
+from lrray.reports.board.files import figures, is_own_file
 from lrray.reports.board.frame import page_bar
 from lrray.reports.board.live import REFRESH_S, LiveRun
 from lrray.results.record import STOPPED
@@ -72,6 +72,8 @@ def _header(live: LiveRun) -> Callable[[], None]:
         ):
             if fact:
                 ui.label(str(fact)).classes("fact")
+    for line in run.damage:
+        ui.label(f"Damaged: {line}").classes("error")
     if run.hypothesis:
         ui.label(f"Hypothesis: {run.hypothesis}").classes("hypothesis")
 
@@ -174,9 +176,9 @@ def _provenance(live: LiveRun) -> None:
                 ui.label(value).classes("text")
         with ui.row().classes("tools"):
             for name in _TABLES:
-                path = live.run.path / name
-                if path.is_file():
-                    ui.link(name, live.file_url(path), new_tab=True).classes("fact")
+                if is_own_file(live.run.path, name):
+                    address = live.file_url(live.run.path / name)
+                    ui.link(name, address, new_tab=True).classes("fact")
         with ui.expansion("Resolved study file").classes("w-full"):
             ui.html(f"<pre>{escape(dump_yaml(live.run.settings))}</pre>", sanitize=False)
 

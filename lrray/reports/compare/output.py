@@ -15,7 +15,7 @@ from rich.text import Text
 from lrray.errors import LrrayError
 from lrray.reports.compare.comparison import Comparison
 from lrray.reports.tables import frame_to_csv
-from lrray.studies.schema import WandbMode
+from lrray.studies.tracking import WandbMode
 from lrray.text import with_error
 from lrray.tracking.wandb_files import wait_for_end
 

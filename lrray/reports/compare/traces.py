@@ -81,7 +81,13 @@ def read_traces(source: str, metric: str | None = None, goal: Goal = "minimize")
         return _from_wandb_sweep(source, metric)
     path = Path(source)
     if (path / "study.yaml").exists():
-        return _from_results(Run(path))
+        try:
+            return _from_results(Run(path))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, LrrayError):
+                raise
+            why = f"holds a search that cannot be read: {type(error).__name__}: {error}"
+            raise LrrayError(source, why, fix="'lrray runs show' says what is damaged") from error
     from lrray.tracking.wandb_files import find_runs
 
     files = find_runs(path) if path.exists() else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lrray.json_text import read_json
 from lrray.kinds.difficulty.results import UNITS, Outcome, outcomes
 from lrray.kinds.pairs import FoundPair
 from lrray.reports.compare.traces import ALPHAS
@@ -101,7 +101,8 @@ def _draws(found: list[Outcome]) -> dict[str, int]:
 
 
 def _trials(run: Run) -> pd.DataFrame:
-    return pd.read_csv(run.path / "trials.csv")
+    trials = run.table("trials.csv")
+    return pd.DataFrame() if trials is None else trials
 
 
 def _contour_text(num_trials: int, found: list[Outcome]) -> str:
@@ -165,7 +166,7 @@ def _trial_row(trial: Mapping[Any, Any], draws: Mapping[str, int]) -> Row:
 
 
 def _pictures(run: Run, found: list[Outcome], trials: pd.DataFrame) -> tuple[Picture, ...]:
-    surfaces = json.loads((run.path / "contour.json").read_text())
+    surfaces = read_json(run.path / "contour.json")
     if not surfaces:
         return ()
     caption = (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from lrray.files import lies_inside, read_file
+from lrray.json_text import parse_json
 from lrray.reports.content import Row, Section, Table
 from lrray.results.run import Run
 
@@ -49,7 +50,7 @@ def _row(title: str, sample: dict[str, Any]) -> Row:
         "asked for": title,
         "question": sample["question"],
         "answer": sample["answer"],
-        "text": " ".join(sample["text"].split())[:_LENGTH],
+        "text": " ".join(str(sample["text"]).split())[:_LENGTH],
         "right": sample["strict"],
     }
 
@@ -57,11 +58,10 @@ def _row(title: str, sample: dict[str, Any]) -> Row:
 def _read(run: Run, cell_id: str) -> list[dict[str, Any]]:
     """A cell's samples; damaged ones, or a link out of the run's folder, count as absent."""
     path = run.path / "samples" / f"{cell_id}.jsonl"
-    if not path.is_file() or not path.resolve().is_relative_to(run.path.resolve()):
+    if not lies_inside(run.path, f"samples/{path.name}"):
         return []
     try:
-        with path.open(encoding="utf-8") as lines:
-            samples = [json.loads(line) for line in lines]
-    except ValueError:
+        samples = [parse_json(line) for line in read_file(path).splitlines()]
+    except (OSError, ValueError):
         return []
     return [s for s in samples if isinstance(s, dict) and s.keys() >= _KEYS]
