@@ -1,4 +1,4 @@
-"""Every row of ``returns.yaml`` is a cell that is run; then the run's report is written."""
+"""Every row of ``functions/returns.yaml`` is a cell that is run; then its report is written."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lrray.results.run import Run
 from lrray.studies.cell import make_cell
 from lrray.studies.grid import expand
 
-ROWS = yaml.safe_load((Path(__file__).parent / "returns.yaml").read_text())["trials"]
+ROWS = yaml.safe_load((Path(__file__).parent / "functions" / "returns.yaml").read_text())["trials"]
 STUDY = {
     "kind": "function", "question": "q", "hypothesis": "h",
-    "function": "tests.field.returning:row",
+    "function": "tests.field.functions.returning:row",
 }  # fmt: skip
 
 
