@@ -42,12 +42,12 @@ def axes(grid):
             ],
         ),
         (
-            {"also": [{"seed": [3], "question": ["r"]}, {"question": ["s"]}], "seed": [0, 1]},
+            {"also": [{"seed": [3], "settings.b": ["r"]}, {"settings.b": ["s"]}], "seed": [0, 1]},
             [
-                {"seed": 0, "question": "q"},
-                {"seed": 1, "question": "q"},
-                {"seed": 3, "question": "r"},
-                {"seed": 0, "question": "s"},  # the seed that a study has by default
+                {"seed": 0, "settings.b": None},
+                {"seed": 1, "settings.b": None},
+                {"seed": 3, "settings.b": "r"},
+                {"seed": 0, "settings.b": "s"},  # the seed that a study has by default
             ],
         ),
         ({"seed": [3, 1]}, [{"seed": 3}, {"seed": 1}]),
