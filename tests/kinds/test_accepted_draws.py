@@ -22,6 +22,8 @@ from lrray.kinds.pairs import Pairs
 from lrray.kinds.train.data import task
 from lrray.kinds.train.kind import Study
 from lrray.statistics import summarize
+from lrray.studies.load import shipped_folder
+from lrray.training.heldout import heldout_tokens
 from tests.studies.small_study import STUDY, run, write
 
 TARGET, SPREAD, NOISE = 2.0, 0.1, 0.02
@@ -122,7 +124,7 @@ def test_information_is_what_training_calls_so() -> None:
     gssm = GSSM(graph, 3)
     size = SampleSize(8, 64, entropy_sequences=8, information=True)
     measured = measure_draw(gssm, size)
-    tokens = gssm.sample(8 + size.primer_sequences, 64)[size.primer_sequences :]
+    tokens = gssm.sample(8 + size.primer_sequences, 64, stream_seed=3)[size.primer_sequences :]
     bits = [model.nll(tokens).mean() / 63 / np.log(2) for model in (gssm.markov_surrogate(0), gssm)]
     assert measured["information_bits"] == pytest.approx(bits[0] - bits[1])
     assert measured["entropy_bits"] == pytest.approx(bits[1])
@@ -170,7 +172,8 @@ def test_a_study_trains_on_exactly_the_accepted_draws(accepted: Path) -> None:
         assert settings["seed"] == row["for_seed"]
         gssm, _ = task(settings)
         assert gssm.identity()["graph_seed"] == row["seed"]
-        tokens = gssm.sample(2, 256, start=FRESH_START + 16)  # those that were measured again
+        # The sequences that were measured again.
+        tokens = gssm.sample(2, 256, stream_seed=row["seed"], start=FRESH_START + 16)
         assert gssm.nll(tokens).mean() / 255 / np.log(2) == pytest.approx(row["entropy_bits"])
 
 
@@ -192,6 +195,24 @@ def test_the_summary_takes_the_draws_of_a_pair_together(accepted: Path) -> None:
     assert outcome.complete
     summary["points"][0]["draws"][0]["accepted"] = 2
     assert not DifficultyProgram.is_complete(summary)
+
+
+def test_the_shipped_draws_are_as_equal_as_they_say_on_held_out_sequences() -> None:
+    """Those that the studies of the first question train on, on the tokens of their evaluation."""
+    data = load_yaml(shipped_folder("studies") / "pairs/three_latents_draws.yaml")
+    pairs = parse(Pairs, data, "pairs")
+    assert len(pairs.pairs) == 5 * 14
+    for pair, row in list(zip(pairs.pairs, data["pairs"], strict=True))[::7]:
+        assert pair.seed is not None
+        gssm = GSSM(pairs.graph_with_alphas(pair), pair.seed)
+        tokens = heldout_tokens(gssm, 512, 64)
+        bound, unigram = (
+            model.nll(tokens, per_token=True).mean() / np.log(2)
+            for model in (gssm, gssm.markov_surrogate(0))
+        )
+        assert bound == pytest.approx(row["entropy_bits"], abs=0.06)
+        assert bound == pytest.approx(2.57, abs=0.12)
+        assert unigram - bound == pytest.approx(2.2, abs=0.12)
 
 
 def test_alphas_that_a_graph_gives_are_kept_or_refused(accepted: Path) -> None:
