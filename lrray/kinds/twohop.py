@@ -14,7 +14,7 @@ One cell is one dataset, seed and model. See ``docs/twohop.md``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,6 +29,7 @@ from lrray.studies.kind import CellContext, Kind
 from lrray.studies.schema import CellStudy
 from lrray.twohop.config import ExperimentConfig
 from lrray.twohop.facts import Facts, fingerprint, load_facts, shipped_facts
+from lrray.twohop.model_files import model_files
 
 KNOWN_THRESHOLD = 0.5
 """Default of a study's ``known_threshold``."""
@@ -84,6 +85,17 @@ class Study(CellStudy, ExperimentConfig):
         if self.facts is None:
             return {**settings, "facts_sha256": fingerprint(facts)}
         return {**settings, "facts": facts.model_dump(mode="json")}
+
+
+def check(studies: Sequence[Any], where: str, data_folder: Path) -> None:
+    """Refuses models whose file or package is not there, before Ray starts; loads nothing."""
+    for name in dict.fromkeys(study.model for study in studies):
+        try:
+            model_files(name)
+        except LrrayError as error:
+            value = {"got": error.got} if error.has_value else {}
+            place = f"{where}: {error.where}"
+            raise LrrayError(place, error.rule, fix=error.fix, **value) from None
 
 
 def run_cell(settings: Mapping[str, Any], context: CellContext) -> dict[str, Any]:
@@ -147,6 +159,7 @@ KIND = Kind(
     Study=Study,
     run_cell=run_cell,
     results_version=2,
+    check=check,
     shown=("acc_a", "gap_2hop", "acc_2hop_cot", "acc_2hop_nocot", "commonest_2hop"),
     live=("step", "acc_a", "acc_2hop_cot", "acc_2hop_nocot", "gap_2hop"),  # a step is an epoch
     stops=True,  # after the epoch that they are in

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from lrray.errors import LrrayError
 from lrray.twohop.chat import ChatFormat
 from lrray.twohop.config import FinetuneConfig, Lora
+from lrray.twohop.model_files import model_files
 from lrray.twohop.rows import Message
 
 
@@ -22,16 +23,19 @@ def load_chat_model(name: str) -> tuple[nn.Module, ChatFormat]:
     """A causal model in the precision it was saved in, and its chat format.
 
     Args:
-        name: of a model on the Hub, or a folder that ``save_pretrained`` wrote.
+        name: of a model on the Hub or of :data:`SMALL_MODELS`, a GGUF file, or a folder that
+            ``save_pretrained`` wrote.
 
     Raises:
         LrrayError: it cannot be had, and what to do about that; or it is no chat model.
     """
     where = f"model {name}"
+    files = model_files(name)
+    options = {} if files.gguf_file is None else {"gguf_file": files.gguf_file}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(files.source, **options)
         chat = ChatFormat(tokenizer, where)  # before gigabytes of weights are fetched
-        model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
+        model = AutoModelForCausalLM.from_pretrained(files.source, dtype="auto", **options)
     except LrrayError:
         raise
     except Exception as error:  # a dozen kinds, from the network to a broken file
@@ -42,8 +46,20 @@ def load_chat_model(name: str) -> tuple[nn.Module, ChatFormat]:
             " NAME --local-dir FOLDER' and set model: FOLDER; for a gated model accept its licence"
             " on its page, then 'hf auth login'",
         ) from None  # fmt: skip
+    if files.gguf_file is not None:
+        forget_quantization(model)
     _take_own_generation(model)
     return model, chat
+
+
+def forget_quantization(model: Any) -> None:
+    """Of a GGUF file the weights were made whole when it was read, and can be trained and saved.
+
+    transformers goes on taking the model for a quantized one, whose precision must not change.
+    """
+    model.is_quantized = False
+    model.hf_quantizer = None
+    model.config.quantization_config = None
 
 
 def _take_own_generation(model: Any) -> None:
