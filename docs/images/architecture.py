@@ -44,6 +44,7 @@ SAYS = {
     "files": "whole or absent",
     "statistics": "means, tests",
     "regression": "slopes over seeds",
+    "json_text": "JSON of others",
 }
 """Package -> what it is, in a few words."""
 

@@ -63,7 +63,8 @@ WRONG_SETTINGS = [
     ({"graph": [1]}, "graph: must be a mapping, but got [1] (fix: write 'key: value' lines)"),
     ({"question": ""}, "question: must not be empty, but got '' (fix: give it a name)"),
     ({"match": "seed"},
-     "match: must be 'mean', 'per_seed' or 'per_draw', but got 'seed' (fix: did you mean 'per_seed'?)"),
+     "match: must be 'mean', 'per_seed' or 'per_draw', but got 'seed' (fix: did you mean "
+     "'per_seed'?)"),
     ({"search": {"sampler": "levelset"}},
      "search.sampler: must be 'level_set', 'tpe', 'gp', 'random', 'grid' or module:Class, but got "
      "'levelset' (fix: did you mean 'level_set'?)"),
