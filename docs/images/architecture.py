@@ -45,6 +45,7 @@ SAYS = {
     "statistics": "means, tests",
     "regression": "slopes over seeds",
     "json_text": "JSON of others",
+    "processes": "children and their end",
 }
 """Package -> what it is, in a few words."""
 
