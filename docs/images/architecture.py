@@ -45,7 +45,8 @@ SAYS = {
     "statistics": "means, tests",
     "regression": "slopes over seeds",
     "json_text": "JSON of others",
-    "processes": "children and their end",
+    "processes": "which one, and whether it lives",
+    "scratch": "folders for a while",
 }
 """Package -> what it is, in a few words."""
 
