@@ -23,7 +23,7 @@ from lrray.training.learner import Learner
 from lrray.training.loop import MakeLearner, train
 from lrray.training.packing import Pack
 
-NUM_CELLS, STEPS, NUM_TURNS = 8, 30, 3
+NUM_CELLS, STEPS, NUM_TURNS = 8, 12, 3
 SEQ_LEN, BATCH_SIZE, HIDDEN_SIZE, LAYERS = 128, 32, 32, 2
 
 

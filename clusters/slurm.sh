@@ -3,7 +3,8 @@
 #   sbatch clusters/slurm.sh difficulty                      as `lrray study difficulty`
 #   sbatch --nodes=4 clusters/slurm.sh studies/mine.yaml seeds=12
 # Needs lrray's environment and the results folder on a file system that all nodes share. Resuming is
-# always on: a job that ran out of time or was preempted goes on when it is submitted again.
+# always on: a job that ran out of time or was preempted goes on when it is submitted again. An array,
+# or any two such jobs at once, needs `sbatch --exclusive`: a job's end ends every Ray of yours there.
 #SBATCH --job-name=lrray
 #SBATCH --output=lrray-%j.log
 #SBATCH --nodes=2
