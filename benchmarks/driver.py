@@ -61,7 +61,7 @@ def main() -> None:
     """The command itself."""
     from benchmarks.memory import peak_gb
     from lrray.cli.study import main as study
-    from lrray.search import queue as sources
+    from lrray.search import fixed as sources
 
     memory = Path(sys.argv.pop(1))
     sources.BATCH_S = float(sys.argv.pop(1))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.driver import Ran, run_study
+from benchmarks.idle import idle_rows
 from benchmarks.table import row, show
 
 NUM_CELLS = 200
@@ -42,6 +43,7 @@ def measure() -> list[dict[str, Any]]:
             row("the same, whole command", resumed.command_s, "s", "", "start of Python to table"),
             row("driver memory at 1,000 cells", many.memory_gb, "GB"),
             row("`lrray --help`", _help_s(), "s", "< 1"),
+            *idle_rows(folder),
         ]  # fmt: skip
 
 

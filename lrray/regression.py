@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from lrray.statistics import Summary, sign_flip_p_value
+from lrray.statistics import Summary, sign_flip_p_value, t_quantile
 
 _RANK = 1e-9
 """Share of a column's own size below which what is left of it counts as nothing."""
@@ -68,7 +67,7 @@ def within_slope(
     without = [_slope(parts[:i] + parts[i + 1 :]) for i in range(len(parts))]
     n = len(parts)
     error = float(np.sqrt((n - 1) / n * np.sum((np.array(without) - np.mean(without)) ** 2)))
-    reach = float(stats.t.ppf(0.975, n - 1)) * error
+    reach = t_quantile(0.975, n - 1) * error
     summary = Summary(n, slope, error, slope - reach, slope + reach)
     return Slope(summary, sign_flip_p_value(_contributions(parts)))
 
@@ -110,7 +109,8 @@ def smallest_effect(deviation: float, n: int, power: float = 0.8, size: float = 
         return float("nan")
     if deviation == 0:
         return 0.0
-    limit = float(stats.t.ppf(1 - size / 2, n - 1))
+
+    limit = t_quantile(1 - size / 2, n - 1)
     low, high = 0.0, 10.0
     while _power(high, n, limit) < power:
         low, high = high, 2 * high
@@ -122,5 +122,7 @@ def smallest_effect(deviation: float, n: int, power: float = 0.8, size: float = 
 
 def _power(shift: float, n: int, limit: float) -> float:
     """Power of the t test where the mean is ``shift`` standard errors."""
+    from scipy import stats  # takes long to load, and most reports do without
+
     above = stats.nct.sf(limit, n - 1, shift)
     return float(above + stats.nct.cdf(-limit, n - 1, shift))

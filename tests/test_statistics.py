@@ -5,10 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp
 
+from lrray import statistics
 from lrray.statistics import (
     bootstrap_interval,
     holm,
@@ -141,3 +143,33 @@ def test_the_test_of_thousands_of_differences_agrees_with_the_t_test() -> None:
     differences = np.random.default_rng(1).normal(0.02, 1.0, 1500)
     expected = ttest_1samp(differences, 0).pvalue
     assert sign_flip_p_value(differences) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("n", [13, 500, 1000, 1001, 3000])
+def test_looked_up_sums_of_random_signs_are_the_products_with_them(n):
+    values = np.random.default_rng(n).normal(size=n)
+    packed = statistics._signs(np.random.default_rng(7), 12, n)
+    signs = np.unpackbits(packed, axis=1, count=n) * 2.0 - 1.0
+    np.testing.assert_allclose(statistics._flipped_sums(values)(packed), signs @ values, rtol=1e-12)
+    if n <= 1000:
+        drawn = np.random.default_rng(7).integers(0, 2, (12, n)) * 2.0 - 1.0
+    else:
+        bits = np.random.default_rng(7).integers(0, 256, (12, -(-n // 8)), dtype=np.uint8)
+        drawn = np.unpackbits(bits, axis=1, count=n) * 2.0 - 1.0
+    np.testing.assert_array_equal(signs, drawn)
+
+
+@pytest.mark.parametrize("n", [2, 8, 50, 2000])
+def test_the_bootstrap_interval_is_that_of_scipy(n):
+    values = np.random.default_rng(n).gamma(1.0, size=n)
+    found = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=9999, rng=np.random.default_rng(3), method="BCa", batch=1000
+    ).confidence_interval
+    own = statistics.bootstrap_interval(values, seed=3)
+    np.testing.assert_allclose(own, (found.low, found.high), rtol=1e-12)
+
+
+def test_quantiles_and_tails_of_students_t_are_those_of_scipy():
+    for freedom in (1, 2, 7.5, 30, 999):
+        assert statistics.t_quantile(0.975, freedom) == scipy.stats.t.ppf(0.975, freedom)
+        assert statistics.t_tail(1.3, freedom) == scipy.stats.t.sf(1.3, freedom)

@@ -10,6 +10,7 @@ import typer
 from lrray.cli.cluster import fetch, follow, status, stop, submit
 from lrray.cli.compare import compare
 from lrray.cli.data import app as data
+from lrray.cli.notice import saying
 from lrray.cli.runs import app as runs
 from lrray.cli.study import run_app, study
 from lrray.cli.sweep import app as sweep
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="A Ray-distributed study platform for the science of latent reasoning.",
 )
 app.command()(study)
@@ -32,8 +34,23 @@ app.add_typer(sweep, name="sweep")
 app.add_typer(twohop, name="twohop")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        import lrray
+
+        print(f"lrray {lrray.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _commands() -> None:
+def _commands(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
     """A Ray-distributed study platform for the science of latent reasoning."""
 
 
@@ -74,7 +91,9 @@ def report(
             "--page", "needs a single run", got=str(results), fix="name a run's folder"
         )
     for run in runs:
-        print(write_report(run.path)[0] if page is None else write_page(run.path, page))
+        with saying(f"writing the report of {run.name}"):
+            written = write_report(run.path)[0] if page is None else write_page(run.path, page)
+        print(written)
 
 
 def main() -> None:

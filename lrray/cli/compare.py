@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from lrray.cli.notice import saying
 from lrray.errors import LrrayError
 
 Sources = Annotated[
@@ -48,11 +49,12 @@ def compare(
     goal: Literal["minimize", "maximize"] = "maximize" if maximize else "minimize"
     if by is not None and len(sources) > 1:
         raise LrrayError("--by", "needs a single run", got=sources, fix="name one of them")
-    comparison = (
-        compare_sources(sources, metric, goal, reference)
-        if by is None
-        else compare_by(sources[0], by)
-    )
+    with saying("reading the runs"):
+        comparison = (
+            compare_sources(sources, metric, goal, reference)
+            if by is None
+            else compare_by(sources[0], by)
+        )
     files = write_comparison(comparison, out)
     show_comparison(comparison, console)
     if wandb is not None:

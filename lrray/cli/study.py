@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from lrray.cli.notice import saying
 from lrray.errors import LrrayError
 from lrray.files import working_folder
 
@@ -72,15 +73,19 @@ def study(
     tracking = [] if wandb is None else [f"tracking.wandb.mode={wandb}"]
     stored = [] if storage is None else [f"storage={storage}"]
     words, named = _without_run(overrides or [], resume)
-    loaded = load_study(name, [*words, *tracking, *stored])
-    loaded.check(out)
+    with saying(f"reading the study {name}"):
+        loaded = load_study(name, [*words, *tracking, *stored])
+    with saying("checking its models and data"):
+        loaded.check(out)
     if plan:
         from lrray.results.find import find_run, latest_run
         from lrray.results.folder import RunFolder
         from lrray.runs.plan import show_plan
 
         earlier = latest_run(out, loaded.name) if named is None else find_run(named, out).path
-        show_plan(loaded, None if earlier is None else RunFolder(earlier), console, keep_code)
+        folder = None if earlier is None else RunFolder(earlier)
+        with saying("working out the plan"):
+            show_plan(loaded, folder, console, keep_code)
         return
     from lrray.runs.run import Options, is_complete, run_study
 

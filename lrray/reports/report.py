@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from lrray.errors import LrrayError, is_full_disk, shorten
 from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.current import current_report, note_report
 from lrray.reports.tables import cell_text, to_csv, to_latex
 from lrray.results.folder import RunFolder
 from lrray.results.run import Run
@@ -21,8 +22,8 @@ from lrray.statistics import Summary
 from lrray.studies.kind import Kind, load_kind
 from lrray.text import duration
 
-_OPEN_ROWS = 40
-"""A longer table is folded in the page."""
+_OPEN_ROWS, _MOST_ROWS = 40, 1000
+"""A longer table is folded in the page, and one with more rows is cut and linked there."""
 
 _CHEAP_CELLS, _CHEAP_BYTES = 1000, 4_000_000
 """Up to these a report takes no more than about three seconds."""
@@ -31,10 +32,23 @@ _CHEAP_CELLS, _CHEAP_BYTES = 1000, 4_000_000
 def write_report(path: Path) -> list[Path]:
     """Writes ``report.html`` and the figures (PNG, PDF) and tables (CSV, LaTeX) beside it.
 
+    Nothing is written where they are there, made from the run as it is (:mod:`.current`).
+
     Returns:
         The page, then the PNG figures.
     """
-    return _write(*_content(path))
+    module = _module(Run(path))
+    there = current_report(path, module)
+    if there is not None:
+        return there
+    run, answer, sections = _content(path)
+    files = _write(run, answer, sections)
+    written = [file.name for file in files]
+    written += [file.with_suffix(".pdf").name for file in files[1:]]
+    tables = [table.name for section in sections for table in section.tables]
+    written += [f"{name}.{end}" for name in tables for end in ("csv", "tex")]
+    note_report(path, module, files, written)
+    return files
 
 
 def _write(run: Run, answer: str, sections: list[Section]) -> list[Path]:
@@ -171,7 +185,8 @@ def _rendered(template: str, run: Run, answer: str, sections: list[Section], **m
     )  # fmt: skip
     environment.filters |= {"cell": cell_text, "md": lambda text: str(text).replace("|", "\\|")}
     return environment.get_template(template).render(
-        run=run, state=run.state, answer=answer, sections=sections, open_rows=_OPEN_ROWS,
+        run=run, state=run.state, answer=answer, sections=sections,
+        open_rows=_OPEN_ROWS, most_rows=_MOST_ROWS,
         written=time.strftime("%Y-%m-%d %H:%M %z"),
         inline=lambda picture: _inline(run.path / f"{picture.name}.png"),
         is_measured=lambda value: isinstance(value, Summary), **more,

@@ -21,6 +21,9 @@ MAX_POINTS = 500
 _BLOCK_BYTES = 1 << 24
 """Bytes that are read at once."""
 
+MOST_KEPT = 200_000
+"""Points of curves that are kept in memory: some 100 MB."""
+
 Point = dict[str, Any]
 """Name -> number, ``step`` among them; what a function logged without a step has none."""
 
@@ -105,6 +108,36 @@ def read_points(path: Path) -> list[Point]:
     file = CurveFile(path)
     file.refresh()
     return file.points
+
+
+class ReadCurves:
+    """Points of files as they were last read, while these do not change.
+
+    Several sections of a report ask for the same curves. Where there are more points than may be
+    kept, all are forgotten.
+    """
+
+    def __init__(self, most_points: int = MOST_KEPT) -> None:
+        self._most_points, self._num_points = most_points, 0
+        self._known: dict[Path, tuple[tuple[int, int], list[Point]]] = {}
+
+    def read(self, path: Path) -> list[Point]:
+        """All points of a cell's curves; none where it logged none."""
+        try:
+            state = path.stat()
+        except OSError:
+            return []
+        stamp = (state.st_mtime_ns, state.st_size)
+        known = self._known.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        points = read_points(path)
+        if self._num_points + len(points) > self._most_points:
+            self._known.clear()
+            self._num_points = 0
+        self._known[path] = stamp, points
+        self._num_points += len(points)
+        return points
 
 
 def curve_of(points: list[Point], name: str) -> list[tuple[float, float]]:

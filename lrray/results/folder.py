@@ -24,6 +24,7 @@ sees the old content or the new, never half of one.
       proposals/         what each search has proposed, in its order
       optuna.journal     the searches for optuna-dashboard; nobody reads it back
       quarantine/        files that could not be read, kept for a look
+      report.json        what report.html was made from
       …                  what the study's kind adds: tables, figures, summary.json
 """
 
@@ -106,6 +107,11 @@ class RunFolder:
     def write_json(self, name: str, data: Any) -> Path:
         """Writes plain data as JSON."""
         return self.write_text(name, json.dumps(plain_data(data), indent=1) + "\n")
+
+    def renew(self, name: str, text: str) -> None:
+        """Writes one file where it holds anything else: its time says when its content changed."""
+        if not (self.path / name).exists() or self.read(name) != text.encode():
+            self.write_text(name, text)
 
     def remove(self, name: str) -> None:
         """Removes one file if it is there."""
@@ -206,7 +212,7 @@ class RunFolder:
     def note_outdated(self, wanted: Iterable[str]) -> None:
         """Notes which cells here the study does not ask for: reports leave them out."""
         here = {path.stem for path in (self.path / "cells").glob("*.json")}
-        self.write_json(OUTDATED, {"cells": sorted(here - set(wanted))})
+        self.renew(OUTDATED, json.dumps({"cells": sorted(here - set(wanted))}, indent=1) + "\n")
 
     def forget_failures(self) -> int:
         """Drops the records of failed cells, so that they run again; returns how many."""

@@ -26,7 +26,7 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
     """
     return {
         "command": list(command),
-        "job": os.environ.get("LRRAY_JOB"),  # set where it was submitted to a cluster
+        "job": job(),
         "started_at": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "git": _git(),
         "python": platform.python_version(),
@@ -39,6 +39,11 @@ def provenance(command: Sequence[str]) -> dict[str, Any]:
             "cores": len(os.sched_getaffinity(0)),
         },
     }
+
+
+def job() -> str | None:
+    """The job that this program is, where it was submitted to a cluster."""
+    return os.environ.get("LRRAY_JOB")
 
 
 def _version(name: str) -> str | None:

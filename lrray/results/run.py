@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lrray.errors import LrrayError, did_you_mean
 from lrray.files import lies_inside, read_file
-from lrray.results.curves import Point, read_points
+from lrray.results.curves import Point, ReadCurves
 from lrray.results.folder import OUTDATED, RunFolder
 from lrray.results.lock import is_held
 from lrray.results.record import CellRecord
@@ -41,6 +41,8 @@ class Run:
         default_factory=dict, init=False, repr=False, compare=False
     )
     """Cell -> time, size and inode of its file, and what it holds: read again where they change."""
+
+    _curves: ReadCurves = field(default_factory=ReadCurves, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -174,11 +176,12 @@ class Run:
         """A cell's curves, as :mod:`lrray.results.curves` reads them."""
         name = f"metrics/{cell_id}.jsonl"
         there = (self.path / name).exists() and self._holds(name)
-        return read_points(self.path / name) if there else []
+        return self._curves.read(self.path / name) if there else []
 
     def _holds(self, name: str) -> bool:
         """Whether a name stands for something inside the run's folder, links followed."""
-        return lies_inside(self.path, name)
+        # Of thousands of curves, a plain name takes a tenth of the time.
+        return _is_plain(self.path, name) or lies_inside(self.path, name)
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A CSV file of the run, or None where there is none that can be read."""
@@ -193,6 +196,17 @@ class Run:
     def _told(self, name: str) -> dict[str, Any]:
         """What one of the run's files says, as far as that can be read."""
         return read_told(self.path, name).data if self._holds(name) else {}
+
+
+def _is_plain(folder: Path, name: str) -> bool:
+    """Whether a name leads from a folder down to a file without a link on the way."""
+    parts = name.split("/")
+    if not all(parts) or ".." in parts:
+        return False
+    try:
+        return not any((folder / "/".join(parts[: i + 1])).is_symlink() for i in range(len(parts)))
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def unknown(where: str, name: str, what: str, known: Any) -> LrrayError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,11 @@ class GridProgram:
     """The cells of a grid; see :class:`lrray.search.program.Program`."""
 
     def __init__(
-        self, points: Sequence[GridPoint], folder: RunFolder, slots: int, known: KnownCells
+        self,
+        points: Sequence[GridPoint],
+        folder: RunFolder,
+        slots: Callable[[], int],
+        known: KnownCells,
     ) -> None:
         self.points, self.folder, self.slots, self.known = points, folder, slots, known
         self.study: CellStudy = points[0].study
@@ -45,7 +50,8 @@ class GridProgram:
         kind = load_kind(self.study.kind)
         if self.study.search is None:
             self.folder.note_outdated(self.wanted())
-            missing = [cell for cell in self._cells() if not self.folder.load_cell(cell.id)]
+            ended = {record.id for record in self.known.records}
+            missing = [cell for cell in self._cells if cell.id not in ended]
             missing.sort(key=lambda cell: kind.order(cell.settings))
             cells = FixedCells(self.folder, missing, self.slots, self.study.resources.pack)
             yield Phase("running cells", cells, numbers=kind.live)
@@ -55,6 +61,7 @@ class GridProgram:
             self.folder.note_outdated(self.wanted())
             yield Phase("searching", SearchedCells(self.folder, self.searches), numbers=kind.live)
 
+    @cached_property
     def _cells(self) -> list[Cell]:
         return [self.known.adopt(make_cell(point.study, point.axes)) for point in self.points]
 
@@ -72,7 +79,7 @@ class GridProgram:
     def wanted(self) -> list[str]:
         """Ids of the cells of this study as it stands; others in the folder are older ones."""
         if self.study.search is None:
-            return [cell.id for cell in self._cells()]
+            return [cell.id for cell in self._cells]
         ids = chain.from_iterable(search.cell_ids for search in self.searches)
         return list(dict.fromkeys(ids))  # a search may propose one place twice
 

@@ -57,7 +57,7 @@ class Progress:
             TextColumn("{task.fields[note]}"),
             console=console,
         )
-        self._task = self._bar.add_task("starting Ray", total=None, note="")
+        self._task = self._bar.add_task("looking for what is left", total=None, note="")
         self._live = Live(self._bar, console=console, refresh_per_second=4, transient=True)
         self._source: CellSource | None = None
         self._cells: RunningCells | None = None
@@ -67,7 +67,7 @@ class Progress:
         self._one_at_a_time = threading.Lock()
         self._ticker = Rhythm(self._tick, LINE_S)
         self._began = self._last_line = time.monotonic()
-        self._phase = "starting Ray"
+        self._phase, self._unsaid = "looking for what is left", ""
         self._base = 0
         self._folder = folder
         self._last_status = 0.0
@@ -98,6 +98,7 @@ class Progress:
         name: str,
         describe: Callable[[], RenderableType | None] = lambda: None,
         numbers: Sequence[str] = (),
+        at_once: bool = True,
     ) -> None:
         """Names what is being done now.
 
@@ -105,14 +106,27 @@ class Progress:
             name: shown beside the bar, whose count starts anew.
             describe: what to show below it; called after every ended trial.
             numbers: of the running cells' curves, to show below that.
+            at_once: whether it is being done already, or once a source of cells has begun.
         """
         self._phase, self._describe, self._numbers = name, describe, numbers
         self._base = self._ended()
         self._began = time.monotonic()
+        self._unsaid = name
+        if at_once or self._source is not None:
+            self._say_phase()
+
+    def _say_phase(self) -> None:
+        name, self._unsaid = self._unsaid, ""
         self._bar.update(self._task, description=escape(name), completed=0, note="")
         self._bar.tasks[0].total = None  # unknown as yet; update() would leave the old one
-        if not self.console.is_terminal:
+        if name and not self.console.is_terminal:
             self.console.print(name, markup=False)
+
+    def waiting(self, what: str) -> None:
+        """Says what takes a while before the first cell runs."""
+        self._bar.update(self._task, description=escape(what), completed=0, note="")
+        if not self.console.is_terminal:
+            self.console.print(f"{what} …", markup=False)
 
     def _ended(self) -> int:
         source = self._source
@@ -121,6 +135,9 @@ class Progress:
     def begin(self, source: CellSource) -> None:
         """Follows a source of cells from now on."""
         self._source = source
+        if self._unsaid:
+            self._began = time.monotonic()
+            self._say_phase()
         if self._folder is not None:
             self._cells = RunningCells(self._folder, lambda: source.running_cells, self._numbers)
         source.changed = self.update

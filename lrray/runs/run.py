@@ -8,44 +8,35 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
 from lrray.config import differences, dump_yaml, load_yaml
 from lrray.errors import LrrayError, is_full_disk
-from lrray.execution.cluster import check_address, num_slots, start_ray
-from lrray.execution.process_group import Workers
-from lrray.execution.ray_watch import ray_watched
-from lrray.execution.schedulers import make_scheduler
-from lrray.execution.tune import run_cells
+from lrray.execution.cluster import check_address
 from lrray.files import check_path
 from lrray.references import failure
-from lrray.reports.report import is_cheap, write_report
 from lrray.results.code_copy import save_code
 from lrray.results.find import has_work
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells, keep_codes
-from lrray.results.provenance import provenance
-from lrray.results.record import FAILED
+from lrray.results.provenance import job, provenance
 from lrray.results.run import Run
 from lrray.runs.choose import chosen_folder, unfinished_run
+from lrray.runs.lazy_ray import LazyRay
 from lrray.runs.progress import Progress
+from lrray.runs.summary import kept_summary, write_summary
 from lrray.runs.superseded import codes_of, told
-from lrray.search.program import Phase, Program, load_program
+from lrray.search.program import Phase, load_program
 from lrray.search.queue import CellSource, Steps
 from lrray.storage.objects import open_store
 from lrray.storage.sync import in_storage, synced
 from lrray.studies.code import read_code_anew
-from lrray.studies.kind import Kind
 from lrray.studies.load import LoadedStudy
-from lrray.studies.schema import StudyBase
 from lrray.tracking.follower import announce, closing_lines
 
 
@@ -148,39 +139,45 @@ def _execute(
         console.print(line, soft_wrap=True)
 
     console.print(study.first.question, style="bold")
-    folder.write_text("study.yaml", dump_yaml(study.resolved()))
-    folder.write_json("provenance.json", provenance(_command(study, options)))
+    folder.renew("study.yaml", dump_yaml(study.resolved()))
     codes = codes_of(study.points)
     for code in codes:
         save_code(folder, code)
     announce(folder, study.first.tracking, shlex.join(study.given))
-    folder.remove("summary.json")
     folder.remove_leftovers()
-    folder.forget_stop()
-    with _loading(study.kind) as program, Progress(console, folder) as progress:
-        dashboard = start_ray(options.address)
-        for line in _watching(study, folder, dashboard):
-            say(line)
+    program = load_program(study.kind)
+    with Progress(console, folder) as progress:
         if options.retry_failed:
             folder.forget_failures()
-        began = time.time()
-        resources = study.first.resources
-        with ray_watched(resume_command(study, options), say, Workers.of(resources)) as watch:
-            slots = num_slots(resources, say)
-            if options.keep_code:
-                keep_codes(folder)
-            known = KnownCells.of(folder)
-            work = program.result()(study.points, folder, slots, known)
+        if options.keep_code:
+            keep_codes(folder)
+        known = KnownCells.of(folder)
+        summary = None
+        command = resume_command(study, options)
+        with LazyRay(study, options.address, command, progress, folder.path) as ray:
+            work = program(study.points, folder, ray.slots, known)
             phases = told(work.phases(), known, folder, codes, say)
             cells = Steps(folder, phase_sources(phases, progress))
-            scheduler = make_scheduler(study.first)
-            run_cells(cells, folder, resources, progress, slots, watch, scheduler)
-        summary = write_summary(study.first, work, folder, time.time() - began)
+            left = cells.has_work()
+            if left or job():  # by its name in there a cluster's job finds its run
+                folder.write_json("provenance.json", provenance(_command(study, options)))
+            if left:
+                folder.remove("summary.json")
+                folder.forget_stop()
+                ray.run(cells)
+            else:
+                say("Nothing is left to run: all cells have ended.")
+                summary = kept_summary(study.first, work, folder, known.records)
+        if summary is None:
+            folder.remove("summary.json")
+            summary = write_summary(study.first, work, folder, time.time() - ray.began)
         fetch()
         report = _report(folder, progress)
-    program.result().show(summary, console)
+    program.show(summary, console)
     if summary["failed"]:
-        say(f"{summary['failed']} cells failed; see {folder.path / 'failures'}")
+        failed = f"{summary['failed']} {'cell' if summary['failed'] == 1 else 'cells'} failed"
+        say(f"{failed}; see {folder.path / 'failures'}")
+        say(f"To try again: {resume_command(study, options)} --retry-failed")
     say(f"report   {report}")
     for line in closing_lines(folder):
         say(line)
@@ -188,58 +185,14 @@ def _execute(
     return Run(folder.path)
 
 
-@contextmanager
-def _loading(kind: Kind) -> Iterator[Future[type[Program]]]:
-    """Within it, what a kind's search and its report import loads while Ray starts and runs cells.
-
-    Ray's own modules are there already: of one that two threads import, one might get half.
-    """
-    with ThreadPoolExecutor(1, "imports") as thread:
-        program = thread.submit(load_program, kind)
-        thread.submit(import_module, kind.report)  # if that fails, the report says so
-        yield program
-
-
 def phase_sources(phases: Iterator[Phase], progress: Progress) -> Iterator[CellSource]:
-    """The phases' cells; a phase that goes on under one name is shown as one."""
+    """The phases' cells; a phase that goes on under one name is shown as one, an empty one not."""
     name = None
     for phase in phases:
-        if phase.name != name:
+        if phase.name != name and phase.source.num_left:
             name = phase.name
-            progress.phase(phase.name, phase.describe, phase.numbers)
+            progress.phase(phase.name, phase.describe, phase.numbers, at_once=False)
         yield phase.source
-
-
-def write_summary(
-    study: StudyBase, program: Program, folder: RunFolder, seconds: float
-) -> dict[str, Any]:
-    """Writes what came out, as the study's kind tells it and with what all kinds have."""
-    wanted = program.wanted()
-    folder.note_outdated(wanted)
-    records = [record for record in map(folder.load_cell, wanted) if record is not None]
-    summary = {
-        "study": folder.path.parent.name,
-        "run": folder.path.name,
-        "kind": study.kind,
-        "question": study.question,
-        "hypothesis": study.hypothesis,
-        **program.results(records),
-        "failed": sum(record.state == FAILED for record in records),
-        "cell_seconds": float(sum(record.seconds for record in records)),
-        "wall_seconds": seconds,
-    }
-    folder.write_json("summary.json", summary)
-    return summary
-
-
-def _watching(study: LoadedStudy, folder: RunFolder, dashboard: str) -> list[str]:
-    """Where the run can be watched, a line each."""
-    lines = [f"watch    lrray board {folder.path}"]
-    if study.first.search is not None:
-        lines.append(f"         optuna-dashboard {folder.path / 'optuna.journal'}")
-    if dashboard:
-        lines.append(f"         {dashboard} (Ray: jobs, actors, logs)")
-    return lines
 
 
 def _report(folder: RunFolder, progress: Progress) -> str:
@@ -248,6 +201,8 @@ def _report(folder: RunFolder, progress: Progress) -> str:
     The cells are done: a report that cannot be written, e.g. by a module of another package, takes
     nothing from them.
     """
+    from lrray.reports.report import is_cheap, write_report
+
     if not is_cheap(folder.path):
         return f"lrray report {folder.path}"
     progress.phase("writing the report")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice, takewhile
 
 from lrray.results.folder import RunFolder
@@ -22,14 +22,16 @@ class FixedCells(CellSource):
     Args:
         folder: of the run.
         cells: to be run.
-        slots: how many trials run at once.
+        slots: gives how many trials run at once; asked for when cells are handed out.
         pack: most cells that are computed together, where their kind can.
     """
 
-    def __init__(self, folder: RunFolder, cells: Iterable[Cell], slots: int, pack: int = 1) -> None:
+    def __init__(
+        self, folder: RunFolder, cells: Iterable[Cell], slots: Callable[[], int], pack: int = 1
+    ) -> None:
         super().__init__(folder)
         self._waiting = deque(by_pack(cells) if pack > 1 else (("", cell) for cell in cells))
-        self._slots, self._pack = max(1, slots), pack
+        self._slots, self._pack = slots, pack
         self._seconds = BATCH_S  # of one cell, as far as is known
 
     @property
@@ -39,7 +41,7 @@ class FixedCells(CellSource):
 
     def take(self, trial_id: str) -> list[Cell]:
         """Cells that make about ``BATCH_S`` of work, or a pack; some are left for every slot."""
-        slots = self._slots if self._pack > 1 else 2 * self._slots
+        slots = max(1, self._slots()) * (1 if self._pack > 1 else 2)
         size = self._pack if self._pack > 1 else int(BATCH_S / max(self._seconds, 1e-3))
         count = max(1, min(size, -(-len(self._waiting) // slots)))
         key = self._waiting[0][0] if self._waiting else ""

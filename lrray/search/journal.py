@@ -18,8 +18,6 @@ from optuna.trial import FrozenTrial
 
 from lrray.files import MOST_BYTES
 
-JOURNAL = "optuna.journal"
-
 
 class _WrittenLog(BaseJournalBackend):
     """What Optuna notes down, which it gets back from memory; a file takes a copy.

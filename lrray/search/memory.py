@@ -23,9 +23,9 @@ from lrray.errors import LrrayError
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells, MakeCell
 from lrray.results.record import DONE, FAILED, STOPPED, CellRecord
-from lrray.search.journal import JOURNAL, new_journal, read_journal
+from lrray.search.journal import new_journal, read_journal
 from lrray.search.objective import Objective
-from lrray.search.proposals import PROPOSALS, Parameters, Proposals
+from lrray.search.proposals import JOURNAL, PROPOSALS, Parameters, Proposals
 from lrray.search.queue import OpenSearch
 from lrray.search.samplers import Space, num_trials
 from lrray.studies.cell import Cell, digest

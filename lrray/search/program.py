@@ -54,13 +54,18 @@ class Program(Protocol):
     Args:
         points: the study at every point of its grid.
         folder: of the run.
-        slots: cells that fit on the cluster at once.
+        slots: gives the number of cells that fit on the cluster at once; not to be called before
+            cells are handed out, since nobody starts Ray where none is left.
         known: adopts each of the program's cells, so that results of other code count where they
             may.
     """
 
     def __init__(
-        self, points: Sequence[GridPoint], folder: RunFolder, slots: int, known: KnownCells
+        self,
+        points: Sequence[GridPoint],
+        folder: RunFolder,
+        slots: Callable[[], int],
+        known: KnownCells,
     ) -> None: ...
 
     def phases(self) -> Iterator[Phase]:

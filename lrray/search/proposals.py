@@ -20,6 +20,9 @@ from lrray.studies.cell import digest
 
 PROPOSALS = "proposals"
 
+JOURNAL = "optuna.journal"
+"""File of a run's searches for optuna-dashboard; see :mod:`lrray.search.journal`."""
+
 Parameters = dict[str, Any]
 
 

@@ -278,6 +278,12 @@ class Steps(CellSource):
         """Cells of the present step not yet handed out."""
         return 0 if self._step is None else self._step.num_left
 
+    def has_work(self) -> bool:
+        """Whether any step has cells to hand out; those before it are passed over."""
+        while self._step is not None and not self._step.num_left:
+            self._step = next(self._steps, None)
+        return self._step is not None
+
     def take(self, trial_id: str) -> list[Cell] | None:
         """The present step's next cells, or those of the first later step that has any."""
         while self._step is not None:

@@ -147,7 +147,7 @@ def test_a_failing_study_ends_with_its_reason_and_code_1(server):
         capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "1 cells failed" in done.stdout
+    assert "1 cell failed" in done.stdout
     assert "The job has failed." in done.stdout
 
 

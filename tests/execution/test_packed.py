@@ -161,13 +161,13 @@ def test_a_pack_holds_cells_of_one_shape_and_leaves_some_for_every_slot(tmp_path
         source = FixedCells(folder, own, slots, pack)
         return list(iter(lambda: source.take("t"), []))
 
-    packs = taken(slots=1, pack=16)
+    packs = taken(slots=lambda: 1, pack=16)
     assert [len(one) for one in packs] == [6, 6]
     assert [{cell.settings["model"]["hidden_size"] for cell in one} for one in packs] == [{8}, {16}]
-    assert [len(one) for one in taken(slots=1, pack=4)] == [4, 2, 4, 2]
-    assert [len(one) for one in taken(slots=4, pack=4)][:2] == [3, 3]
+    assert [len(one) for one in taken(slots=lambda: 1, pack=4)] == [4, 2, 4, 2]
+    assert [len(one) for one in taken(slots=lambda: 4, pack=4)][:2] == [3, 3]
     assert {cell.id for one in packs for cell in one} == {cell.id for cell in own}
-    unpacked = taken(slots=1, pack=1)
+    unpacked = taken(slots=lambda: 1, pack=1)
     assert [cell.id for one in unpacked for cell in one] == [cell.id for cell in own]
 
 

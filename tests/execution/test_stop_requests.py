@@ -54,7 +54,7 @@ def test_a_cell_without_a_record_is_over_only_where_a_scheduler_stops_cells(
     tmp_path: Path, has_scheduler: bool
 ) -> None:
     folder = RunFolder.create(tmp_path, "study")
-    source = FixedCells(folder, [CELL], slots=1)
+    source = FixedCells(folder, [CELL], slots=lambda: 1)
     source.has_scheduler = has_scheduler
     source.hand_out("trial")
     source.trial_ended("trial")
@@ -64,7 +64,7 @@ def test_a_cell_without_a_record_is_over_only_where_a_scheduler_stops_cells(
 
 def test_a_trial_without_room_ends_the_study_and_leaves_its_cell_to_be_run(tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "study")
-    source = FixedCells(folder, [CELL, replace(CELL, settings={"seed": 1})], slots=1)
+    source = FixedCells(folder, [CELL, replace(CELL, settings={"seed": 1})], slots=lambda: 1)
     source.has_scheduler = True
     source.hand_out("trial")
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/results/x")

@@ -38,7 +38,7 @@ def new_folder(results: Path, **study: Any) -> RunFolder:
 
 def run_in_order(folder: RunFolder, **keys: Any) -> list[Cell]:
     """Runs the cells as the driver hands them out; returns them in that order."""
-    (phase,) = GridProgram(points(**keys), folder, 1, KnownCells.of(folder)).phases()
+    (phase,) = GridProgram(points(**keys), folder, lambda: 1, KnownCells.of(folder)).phases()
     cells = []
     while handed := phase.source.hand_out(f"{len(cells)}"):
         for cell in handed:

@@ -48,7 +48,9 @@ def run_point(
 ) -> tuple[PointSearch, int]:
     """Runs a study's steps, or the first of them; returns it and how many cells were computed."""
     study = parse(DifficultyStudy, {**STUDY, **changes}, "study")
-    point = PointSearch(GridPoint({}, study), folder, Searches(folder), 2, KnownCells.of(folder))
+    point = PointSearch(
+        GridPoint({}, study), folder, Searches(folder), lambda: 2, KnownCells.of(folder)
+    )
     computed = 0
 
     def compute(cell: Cell) -> None:
@@ -154,7 +156,7 @@ def test_a_terminal_shows_the_best_pairs_so_far_and_the_time_left(
     with Progress(console, folder) as progress:
         study = parse(DifficultyStudy, STUDY, "study")
         point = PointSearch(
-            GridPoint({}, study), folder, Searches(folder), 2, KnownCells.of(folder)
+            GridPoint({}, study), folder, Searches(folder), lambda: 2, KnownCells.of(folder)
         )
         source = Steps(folder, phase_sources(point.phases(), progress))
         progress.begin(source)

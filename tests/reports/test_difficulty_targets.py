@@ -21,7 +21,7 @@ from lrray.reports.difficulty.report import answer, sections
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.results.run import Run
-from lrray.runs.run import write_summary
+from lrray.runs.summary import write_summary
 from lrray.studies.grid import GridPoint, expand
 from tests.kinds.test_training_kind import TINY
 from tests.studies.driven import drive
@@ -33,7 +33,7 @@ def run_points(
 ) -> tuple[dict[str, Any], list[GridPoint]]:
     """Runs a small study over a grid; its summary and points."""
     points = expand({**STUDY, "grid": grid, **changes}, DifficultyStudy, "study.yaml")
-    program = DifficultyProgram(points, folder, slots=2, known=KnownCells.of(folder))
+    program = DifficultyProgram(points, folder, slots=lambda: 2, known=KnownCells.of(folder))
     sources = (phase.source for phase in program.phases())
     drive(sources, lambda cell: run_durably(cell, folder, Limits()))
     settings = points[0].study.model_dump(mode="json", exclude_none=True)

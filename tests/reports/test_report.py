@@ -14,6 +14,7 @@ from lrray.reports.content import Table
 from lrray.reports.report import is_cheap, write_page, write_report
 from lrray.reports.tables import latex_text, to_latex
 from lrray.results.groups import groups_of, mean_curve, metrics_of
+from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run
 from lrray.statistics import summarize
 from lrray.studies.cell import Cell
@@ -246,3 +247,38 @@ def test_only_small_runs_get_a_report_unasked(folder):
     with (folder.path / "metrics" / "long.jsonl").open("w") as file:
         file.write('{"step": 0}\n' * 500_000)
     assert not is_cheap(folder.path)
+
+
+def test_a_table_of_thousands_of_rows_is_cut_and_linked(tmp_path):
+    folder = new_run(tmp_path)
+    for i in range(1200):
+        axes = {"settings.x": i}
+        cell = Cell("function", {"settings": axes}, axes, "results 1")
+        record = CellRecord.of(cell, DONE, 1.0, {"loss": float(i)})
+        folder.cell_path(cell.id).write_text(record.to_json())
+    write_report(folder.path)
+    page = (folder.path / "report.html").read_text()
+    table = page[page.index("Results of 1200 settings") :]
+    assert table[: table.index("</tbody>")].count("<tr>") == 1001
+    assert 'The first 1000 of 1200 rows; all are in <a href="means.csv">' in page
+    assert len(rows(folder, "means.csv")) == 1200
+
+
+def test_a_report_is_written_again_only_where_something_it_tells_of_has_changed(folder):
+    finish(folder, len(fill(folder)))
+    page, *figures = write_report(folder.path)
+    written = page.stat().st_mtime_ns
+    assert write_report(folder.path) == [page, *figures]
+    assert page.stat().st_mtime_ns == written
+    for change in (
+        lambda: figures[0].unlink(),
+        lambda: figures[0].with_suffix(".pdf").unlink(),
+        lambda: next((folder.path / "cells").glob("*.json")).unlink(),
+        lambda: (folder.path / "summary.json").write_text("{}"),
+        lambda: page.with_name("report.json").write_text("damaged"),
+    ):
+        change()
+        write_report(folder.path)
+        assert page.stat().st_mtime_ns > written
+        assert figures[0].with_suffix(".pdf").exists()
+        written = page.stat().st_mtime_ns

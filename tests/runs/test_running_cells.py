@@ -53,7 +53,7 @@ def test_a_half_written_line_and_other_than_numbers_are_passed_over(folder):
 def test_a_long_cell_is_heard_of_between_two_ends(folder, monkeypatch):
     monkeypatch.setattr(progress_module, "LINE_S", 0.05)
     monkeypatch.setattr(progress_module, "QUIET_S", 0.1)
-    source = FixedCells(folder, CELLS, slots=1)
+    source = FixedCells(folder, CELLS, slots=lambda: 1)
     console = Console(file=io.StringIO(), width=100)
     with Progress(console, folder) as progress:
         progress.phase("running cells", numbers=("loss",))

@@ -16,7 +16,8 @@ import torch
 import lrray
 from lrray.errors import LrrayError
 from lrray.gssm import GSSM
-from lrray.search.journal import JOURNAL, read_journal
+from lrray.search.journal import read_journal
+from lrray.search.proposals import JOURNAL
 from lrray.training.checkpoint import load_checkpoint
 from lrray.training.heldout import make_heldout
 from tests.reports.runs import cell_of, new_run

@@ -16,8 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from lrray.results.folder import RunFolder
-from lrray.search.journal import JOURNAL
-from lrray.search.proposals import PROPOSALS, Proposals, proposed_cells
+from lrray.search.proposals import JOURNAL, PROPOSALS, Proposals, proposed_cells
 from lrray.search.samplers import make_sampler
 from lrray.studies.schema import Search
 from tests.search.lives import NUM_TRIALS, SPACE, Driver

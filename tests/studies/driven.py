@@ -9,7 +9,7 @@ from lrray.kinds.function import Study
 from lrray.results.folder import RunFolder
 from lrray.results.known import KnownCells
 from lrray.runs.grid import GridProgram
-from lrray.runs.run import write_summary
+from lrray.runs.summary import write_summary
 from lrray.search.queue import CellSource
 from lrray.studies.cell import Cell
 from lrray.studies.grid import expand
@@ -43,7 +43,7 @@ def run_grid(folder: RunFolder, most: int | None = None, **study: Any) -> dict[s
     """
     folder.remove("summary.json")  # as the command does
     points = expand({**BASE, **study}, Study, "f.yaml")
-    grid = GridProgram(points, folder, slots=1, known=KnownCells.of(folder))
+    grid = GridProgram(points, folder, slots=lambda: 1, known=KnownCells.of(folder))
     left = iter(range(10**6 if most is None else most))
 
     def compute(cell: Cell) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,7 @@ class PointSearch:
         point: its axes and its study.
         folder: the run's folder, shared with the other points.
         searches: those of all points.
-        slots: cells that fit on the cluster at once.
+        slots: gives the number of cells that fit on the cluster at once.
         known: adopts results of other code.
     """
 
@@ -74,7 +74,7 @@ class PointSearch:
         point: GridPoint,
         folder: RunFolder,
         searches: Searches,
-        slots: int,
+        slots: Callable[[], int],
         known: KnownCells,
     ) -> None:
         self.point, self.study = point, point.study
@@ -142,7 +142,10 @@ class PointSearch:
     def _search(self, name: str, seeds: Sequence[int], space: dict[str, Any]) -> OpenSearch:
         asked = objective_of(self.study, seeds, self.point.axes)
         search, target = self.study.search, self.study.target.value
-        lag = max(LEAST_LAG, self._slots + 1) if search.sampler == "level_set" else None
+        ended = self._searches.recall(self._name(name), space, asked.cell).ended
+        lag = None
+        if search.sampler == "level_set" and len(ended) < search.num_trials:
+            lag = max(LEAST_LAG, self._slots() + 1)
         sampler = make_sampler(search, space, target, lag or 1)
         return self._searches.open(self._name(name), search, space, asked, sampler, lag)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -26,7 +26,11 @@ class DifficultyProgram:
     """The points of a difficulty study; see :class:`lrray.search.program.Program`."""
 
     def __init__(
-        self, points: Sequence[GridPoint], folder: RunFolder, slots: int, known: KnownCells
+        self,
+        points: Sequence[GridPoint],
+        folder: RunFolder,
+        slots: Callable[[], int],
+        known: KnownCells,
     ) -> None:
         self.folder = folder
         searches = Searches(folder, known)

@@ -17,6 +17,7 @@ from lrray.errors import LrrayError, did_you_mean
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run
 from lrray.search.objective import OBJECTIVE
+from lrray.search.proposals import JOURNAL, PROPOSALS, proposed_cells
 from lrray.studies.axes import axis_name
 from lrray.studies.grid import GridPoint, grid_points
 
@@ -119,9 +120,8 @@ def _from_results(run: Run) -> list[Trace]:
 
 def _measured(run: Run) -> dict[str, list[tuple[Mapping[str, Any], CellRecord]]]:
     """Parameters and records of every search's trials that were measured, as proposed."""
-    from lrray.search.journal import JOURNAL, read_journal
-    from lrray.search.proposals import proposed_cells
-
+    if not any((run.path / name).exists() for name in (PROPOSALS, JOURNAL)):
+        return {}  # a study without a search
     done = {record.id: record for record in run.records() if record.state == DONE}
     proposed = proposed_cells(run.path)
     if proposed:
@@ -129,6 +129,8 @@ def _measured(run: Run) -> dict[str, list[tuple[Mapping[str, Any], CellRecord]]]
             name: [(p, done[cell_id]) for cell_id, p in cells if cell_id in done]
             for name, cells in proposed.items()
         }
+    from lrray.search.journal import read_journal
+
     # A run of lrray 0.2.0, which does not name the cells of its proposals.
     trials = read_journal(run.path / JOURNAL)
     return {name: list(_with_records(own, done.values())) for name, own in trials.items()}

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy import stats
 
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid.figures import lay_out, size
@@ -85,6 +84,8 @@ def _ranks(points: Sequence[Point]) -> list[tuple[str, float, float]]:
     for name in _AGAINST:
         values = [point[name] for point in points]
         if np.ptp(values) > 0 and np.ptp(excess) > 0:
+            from scipy import stats  # takes long to load, and most reports do without
+
             rho, p = stats.spearmanr(values, excess)
             found.append((name, float(rho), float(p)))
     return found
