@@ -56,13 +56,13 @@ def _twohop(size: Size, model: str) -> Rows:
 
 def steps(size: Size) -> dict[str, Step]:
     """By name, the quickest answers first."""
-    llamas = {name: Step(partial(_twohop, model=name), 0.22) for name in size.llamas}
+    llamas = {name: Step(partial(_twohop, model=name), 0.2) for name in size.llamas}
     return {
-        "checks": Step(_checks, 0.16),
-        "cells": Step(_cells, 0.22),
+        "checks": Step(_checks, 0.25),
+        "cells": Step(_cells, 0.2),
         "likelihood": Step(_likelihood, 0.1),
         **{f"twohop {name}": step for name, step in llamas.items()},
-        "training": Step(_training, 0.25),
+        "training": Step(_training, 0.22),
     }
 
 
