@@ -41,7 +41,8 @@ class _LinearRecurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(a: Tensor, b: Tensor) -> Tensor:
-        return _scan(a, b)
+        # Of a single step the states are b itself, and an input must not be returned as it is.
+        return _scan(a, b).view_as(b)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:

@@ -137,6 +137,9 @@ def _parse(words: list[str], where: str) -> None:
         if not words or words == ["--help"]:
             return
         name = words.pop(0)
+        if name.startswith("-"):
+            assert any(name in option.opts for option in command.params), where
+            return
         assert name in command.commands, where
         command = command.commands[name]
     if not words:  # prose that speaks of the command

@@ -22,8 +22,8 @@ FIXTURE = Path(__file__).parents[1] / "fixtures/0.2.0"
 CELLS = {"rates": 4, "searched": 6, "small": 8, "tiny": 4, "hops": 1}
 """Study -> cells that it has finished."""
 
-KEPT = {"small": ["--keep-code"]}
-"""Studies whose kind computes other numbers now, and the word that keeps theirs."""
+KEPT = {"small": ["--keep-code"], "hops": ["--keep-code"]}
+"""Studies whose kinds compute other numbers now, and the word that keeps theirs."""
 
 STUDIES = [
     "rates",

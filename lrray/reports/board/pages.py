@@ -32,7 +32,7 @@ def add_pages(root: Path) -> None:
         if [run.path for run in runs] == [root]:
             await show(runs[0], alone=True)
         else:
-            show_runs(root)
+            await show_runs(root)
 
     @ui.page("/run", response_timeout=_FIRST_READING_S)
     async def run(at: str = "") -> None:

@@ -52,8 +52,9 @@ def address_of(at: str, cell: str = "") -> str:
     return f"/cell?at={quote(at)}&cell={quote(cell)}" if cell else f"/run?at={quote(at)}"
 
 
-def show_runs(root: Path) -> None:
+async def show_runs(root: Path) -> None:
     """Builds the page and keeps it up to date while it is open."""
+    found = await background.io_bound(run_rows, root) or []
     with page_bar(root.name):
         ui.label(str(root))
     with ui.element("div").classes("page"), ui.element("div").classes("card"):
@@ -73,7 +74,6 @@ def show_runs(root: Path) -> None:
             table.add_slot(f"body-cell-{name}", slot)
         table.on("rowClick", lambda event: ui.navigate.to(address_of(event.args[1]["at"])))
     prefix = ui.context.client.request.scope.get("root_path", "")
-    found: list[dict[str, Any]] = []
 
     def update() -> None:
         kept: list[dict[str, Any]] = []
@@ -94,7 +94,8 @@ def show_runs(root: Path) -> None:
         found[:] = await background.io_bound(run_rows, root) or []
         update()
 
-    ui.timer(_REFRESH_S, look_again)
+    update()
+    ui.timer(_REFRESH_S, look_again, immediate=False)
 
 
 def run_rows(root: Path) -> list[dict[str, Any]]:
