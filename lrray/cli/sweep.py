@@ -66,13 +66,14 @@ def _read(sweep: Path, base: str | None) -> list[Path]:
 
 def _write(translation: Translation, out: Path | None, title: str) -> None:
     from lrray.config import dump_yaml
+    from lrray.files import write_whole
 
     text = dump_yaml(translation.data)
     if out is None:
         typer.echo(text, nl=False)
     else:
         try:
-            out.write_text(text, encoding="utf-8")
+            write_whole(out, text)
         except OSError as error:
             raise LrrayError(
                 str(out), f"cannot be written: {error.strerror}", fix="give another -o"

@@ -42,14 +42,28 @@ def fetch(connection: Connection, job_id: str | None, target: Path) -> Path:
             fix="see 'lrray follow' for how far it is; a resumed run belongs to the last job",
         )  # fmt: skip
     remote = PurePosixPath(run["folder"])
-    local = target / remote.parent.name / remote.name
+    local = local_folder(remote, target)
     if connection.cluster is not None:
         _rsync(connection.cluster, remote, local)
     elif run["storage"] is not None:
         from_storage(run["storage"], local)
     else:
-        unpack(ask(connection, "pack", name, out=out), target)
+        unpack(ask(connection, "pack", name, out=out), target, "/".join(local.parts[-2:]))
     return local
+
+
+def local_folder(remote: PurePosixPath, target: Path) -> Path:
+    """``target/STUDY/RUN``; the names are the cluster's, which may be anybody's.
+
+    Raises:
+        LrrayError: they would lead out of ``target``, or hide.
+    """
+    names = remote.parent.name, remote.name
+    if any(not name or name.startswith((".", "-")) for name in names):
+        raise LrrayError(
+            str(remote), "is no folder of a run", fix="look at what writes to that cluster"
+        )
+    return target.joinpath(*names)
 
 
 def from_storage(address: str, local: Path) -> None:

@@ -80,10 +80,13 @@ def quiet() -> None:
 
 
 def _ssh_settings(target: str, where: str) -> dict[str, str]:
-    """What ``ssh`` itself would use for a target: user configuration included."""
+    """What ``ssh`` itself would use for a target: user configuration included.
+
+    The target comes from a file that may be anybody's, so it must not be read as an option.
+    """
     try:
         done = subprocess.run(
-            ["ssh", "-G", target], capture_output=True, text=True, check=True, timeout=60
+            ["ssh", "-G", "--", target], capture_output=True, text=True, check=True, timeout=60
         )
     except FileNotFoundError:
         raise LrrayError(where, "needs the command ssh", fix="install an SSH client") from None

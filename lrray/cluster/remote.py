@@ -13,7 +13,7 @@ import json
 import sys
 import tarfile
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lrray.config import load_yaml
@@ -25,6 +25,8 @@ END = "that was lrray's answer."
 """The line after it: Ray may have more to say."""
 MAX_BYTES = 256 * 2**20
 """Archives larger than this do not go through a job's output."""
+MAX_UNPACKED_BYTES = 16 * MAX_BYTES
+"""An archive that unpacks to more is not taken: it may be made to fill the disk."""
 LEFT_OUT = ("checkpoints",)
 """Large, and of use only where cells go on."""
 _LINE = 3 * 2**14
@@ -84,11 +86,12 @@ def pack(folder: Path) -> str:
     return "\n".join([*lines, hashlib.sha256(data).hexdigest()])
 
 
-def unpack(text: str, target: Path) -> None:
-    """Writes what :func:`pack` printed below ``target``.
+def unpack(text: str, target: Path, run: str) -> None:
+    """Writes what :func:`pack` printed of ``run`` (``STUDY/RUN``) below ``target``, nothing else.
 
     Raises:
-        LrrayError: it did not arrive whole.
+        LrrayError: it did not arrive whole, unpacks to too much, or holds anything but plain files
+            of the run.
     """
     *lines, checksum = text.split()
     data = b"".join(map(base64.b64decode, lines))
@@ -96,7 +99,18 @@ def unpack(text: str, target: Path) -> None:
         raise LrrayError("", "the results did not arrive whole", fix="give the command again")
     target.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        archive.extractall(target, filter="data")
+        members = archive.getmembers()
+        size = sum(member.size for member in members)
+        strange = next((m.name for m in members if not _is_plain_file_of(run, m)), None)
+        if strange is not None or size > MAX_UNPACKED_BYTES:
+            what = f"{size >> 20} MiB" if strange is None else f"no file of this run: {strange!r}"
+            raise LrrayError(run, f"the cluster sent {what}", fix="fetch it with --cluster FILE")
+        archive.extractall(target, members, filter="data")
+
+
+def _is_plain_file_of(run: str, member: tarfile.TarInfo) -> bool:
+    parts = PurePosixPath(member.name).parts
+    return member.isreg() and ".." not in parts and "/".join(parts[:2]) == run
 
 
 def _read(path: Path) -> dict[str, Any] | None:

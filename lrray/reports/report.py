@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lrray.errors import LrrayError, is_full_disk, shorten
+from lrray.files import write_whole
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.current import current_report, note_report
 from lrray.reports.tables import cell_text, to_csv, to_latex
@@ -118,7 +118,7 @@ def write_page(path: Path, folder: Path) -> Path:
     for section in sections:
         names = [f"{picture.name}.png" for picture in section.pictures]
         for name in [*names, *(f"{table.name}.csv" for table in section.tables)]:
-            shutil.copyfile(path / name, folder / name)
+            write_whole(folder / name, (path / name).read_bytes())
     notes = folder / "notes.md"
     page = _rendered(
         "page.md", run, answer, sections,
@@ -127,7 +127,7 @@ def write_page(path: Path, folder: Path) -> Path:
         provenance=_provenance_rows(run, public=True),
     )  # fmt: skip
     target = folder / "README.md"
-    target.write_text(page + "\n")
+    write_whole(target, page + "\n")
     return target
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from lrray.cluster.file import check_reachable, read_cluster_file
+from lrray.cluster.file import _ssh_settings, check_reachable, read_cluster_file
 from lrray.errors import LrrayError
 from tests.cluster.hosts import ROOT
 from tests.studies.small_study import environment
@@ -149,3 +149,12 @@ def test_a_home_is_not_shipped(tmp_path, monkeypatch):
 def test_the_shipped_file_says_what_is_to_be_filled_in():
     with pytest.raises(LrrayError, match="<IMAGE> is to be filled in"):
         read_cluster_file(ROOT / "cluster.yaml")
+
+
+def test_a_user_name_in_a_file_is_no_option_of_ssh(tmp_path):
+    """``-F FILE`` would make ssh read a configuration that may run commands."""
+    config = tmp_path / "config@host"
+    config.write_text(f'Match exec "touch {tmp_path / "ran"}"\n')
+    with pytest.raises(LrrayError, match="ssh refuses"):
+        _ssh_settings(f"-F{config}", "cluster.yaml")
+    assert not (tmp_path / "ran").exists()

@@ -13,6 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lrray.errors import LrrayError
+from lrray.files import write_whole
 from lrray.reports.compare.comparison import Comparison
 from lrray.reports.tables import frame_to_csv
 from lrray.studies.tracking import WandbMode
@@ -32,7 +33,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{name}.csv" for name in _TABLES if len(getattr(comparison, name))]
         for file in files:
-            file.write_text(frame_to_csv(getattr(comparison, file.stem)), encoding="utf-8")
+            write_whole(file, frame_to_csv(getattr(comparison, file.stem)))
     except OSError as error:
         raise LrrayError(
             str(folder), f"cannot be written: {error.strerror}", fix="give another --out"
