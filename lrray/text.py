@@ -21,6 +21,8 @@ def plain(value: float) -> str:
 
 def short(value: object) -> str:
     """A setting or a number in few words: to four significant digits."""
+    if value is None:
+        return "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -105,7 +105,13 @@ def seed_table(records: Sequence[CellRecord], name: str) -> pd.DataFrame:
                 for seed, value in zip(known, values, strict=True)
                 if value is not None
             ]
-    return pd.DataFrame(rows, columns=None if rows else [SEED, "value"])
+    if not rows:
+        return pd.DataFrame(columns=[SEED, "value"])
+    # Columns stay as they are where an axis has no value: else none becomes NaN, and 2 then 2.0.
+    table = pd.DataFrame(rows, dtype=object)
+    whole = table.columns[table.notna().all()]
+    table = table.where(table.notna(), None)
+    return table.assign(**{str(name): table[name].infer_objects() for name in whole})
 
 
 def curve_table(

@@ -128,11 +128,21 @@ def test_ten_thousand_cells_are_filtered_sorted_and_turned_page_by_page(browser,
 
 
 def series(browser):
-    """Name, points and whether it is filled, of every line that the chart draws."""
+    """Name, points and whether it is a band, of all that the chart draws."""
     return browser.execute_script(
         "const dom = document.querySelector('.nicegui-echart');"
         "const drawn = getElement(dom.id.slice(1)).chart.getOption().series;"
-        "return drawn.map(s => [s.name, s.data, s.areaStyle !== undefined]);"
+        "return drawn.map(s => [s.name, s.data, s.type === 'custom']);"
+    )
+
+
+def filled(browser):
+    """Number of filled pieces that are really on the chart's canvas, and not empty."""
+    return browser.execute_script(
+        "const dom = document.querySelector('.nicegui-echart');"
+        "const shown = getElement(dom.id.slice(1)).chart.getZr().storage.getDisplayList();"
+        "const size = p => Math.max(...p.map(q => q[1])) - Math.min(...p.map(q => q[1]));"
+        "return shown.filter(s => s.type === 'polygon' && size(s.shape.points) > 0.5).length;"
     )
 
 
@@ -147,6 +157,7 @@ def test_curves_are_means_with_bands_or_single_cells_smoothed_or_not(browser, tm
     with running_board(folder.path) as url:
         browser.get(url)
         until(browser, lambda: len([s for s in series(browser) if s[2]]) == 6)
+        assert filled(browser) == 6 * 19  # stretches between 20 points, of each setting
         names = [name for name, _, _ in series(browser) if name.endswith("(n = 3)")]
         assert names[0] == "model=gru hidden_size=4 (n = 3)"
         sharp = until(browser, lambda: series(browser)[0][1])

@@ -73,13 +73,15 @@ def test_smoothing_leaves_a_constant_as_it_is_and_averages_the_rest():
     assert line.points[1][1] == pytest.approx(2 / 3)  # (0.5 · 1 + 0.25 · 0) / 0.75
 
 
-def test_a_band_is_filled_between_its_edges():
+def test_a_band_is_drawn_piece_by_piece_between_its_edges():
     drawn = options(lines(CELLS, AXES, View("loss", grouped=True)), View("loss"), False)
-    mean, low, height = drawn["series"][:3]
-    assert low["stack"] == height["stack"]
-    assert "areaStyle" in height
-    for middle, bottom, top in zip(mean["data"], low["data"], height["data"], strict=True):
-        assert bottom[1] + top[1] / 2 == pytest.approx(middle[1])
+    mean, band = drawn["series"][:2]
+    assert (mean["type"], band["type"]) == ("line", "custom")
+    for piece, here, there in zip(band["data"], mean["data"], mean["data"][1:], strict=False):
+        assert [piece[0], piece[3]] == [here[0], there[0]]
+        assert (piece[1] + piece[2]) / 2 == pytest.approx(here[1])
+        assert (piece[4] + piece[5]) / 2 == pytest.approx(there[1])
+        assert piece[1] < piece[2]
 
 
 def test_a_logarithmic_scale_leaves_out_what_is_not_positive():

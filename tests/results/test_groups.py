@@ -121,3 +121,18 @@ def test_cells_of_before_an_axis_take_its_value_from_their_settings() -> None:
     ]  # fmt: skip
     assert varying(groups) == {"train.steps": [20, 40]}
     assert [len(group.records) for group in groups] == [2, 2]
+
+
+def test_an_axis_without_a_value_is_one_setting_whatever_numbers_its_cells_have() -> None:
+    """Where only cells without a surrogate have a number, its table has nothing but None there."""
+    records = [
+        record(
+            {"surrogate": surrogate, "seed": seed},
+            {"loss": 1.0 + seed} | ({"unigram": 4.0} if surrogate is None else {}),
+        )
+        for surrogate, seed in itertools.product([None, 2], range(3))
+    ]
+    whole, surrogates = means_table(records).to_dict("records")
+    assert (whole["surrogate"], whole["loss"], whole["unigram"]) == (None, 2.0, 4.0)
+    assert (surrogates["surrogate"], surrogates["loss"]) == (2, 2.0)
+    assert isinstance(surrogates["surrogate"], int)

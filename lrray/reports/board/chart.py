@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from lrray.reports.board.lines import Curve, Line, View
@@ -11,6 +12,13 @@ COLORS = [
     "#8C510A", "#5E3C99", "#1B7837", "#B2182B", "#053061",
 ]  # fmt: skip
 _DASHES = ("solid", "dashed", "dotted")
+# ECharts stacks lines over a numeric axis along that axis, so a band is drawn piece by piece.
+_QUADRANGLE = """(params, api) => ({
+  type: 'polygon',
+  shape: {points: [[0, 1], [0, 2], [3, 5], [3, 4]].map(
+    ([x, y]) => api.coord([api.value(x), api.value(y)]))},
+  style: {fill: api.visual('color'), opacity: 0.18},
+})"""
 _GREY = {"axisLine": {"lineStyle": {"color": "#8593a1"}}, "axisLabel": {"color": "#7b8997"}}
 """Readable on a light page and on a dark one."""
 
@@ -61,36 +69,22 @@ def _colored(lines: list[Line]) -> list[tuple[Line, str, str]]:
 
 
 def _series(line: Line, color: str, dash: str, log: bool) -> list[dict[str, Any]]:
-    """The line, and where it has a band, two lines stacked on each other with the space filled."""
+    """The line, and where it has one, its band."""
     drawn: dict[str, Any] = {
         "type": "line", "name": line.name, "showSymbol": len(line.points) < 3, "color": color,
         "data": _data(line.points, log), "lineStyle": {"width": 1.8, "type": dash},
     }  # fmt: skip
-    if line.band is None or (log and any(y <= 0 for _, y in line.band[0])):
+    if line.band is None:
         return [drawn]
-    low, high = line.band
-    height = [(x, top - bottom) for (x, bottom), (_, top) in zip(low, high, strict=True)]
-    hidden = {
-        "type": "line", "stack": line.name, "stackStrategy": "all", "symbol": "none",
-        "silent": True, "lineStyle": {"opacity": 0}, "tooltip": {"show": False}, "color": color,
+    edges = [
+        (x, low, high) for (x, low), (_, high) in zip(*line.band, strict=True) if low > 0 or not log
+    ]
+    band = {
+        "type": "custom", "name": f"{line.name} ± se", "color": color, "silent": True,
+        "clip": True, "tooltip": {"show": False}, "encode": {"x": [0, 3], "y": [1, 2, 4, 5]},
+        "data": [[*here, *there] for here, there in pairwise(edges)], ":renderItem": _QUADRANGLE,
     }  # fmt: skip
-    if log:  # stacked values cannot be added on a logarithmic axis: the edges are drawn instead
-        edge = {**hidden, "lineStyle": {"width": 0.7, "type": dash, "opacity": 0.6}}
-        del edge["stack"], edge["stackStrategy"]
-        names = (f"{line.name} − se", f"{line.name} + se")
-        edges = [
-            {**edge, "name": name, "data": _data(part, log)}
-            for name, part in zip(names, line.band, strict=True)
-        ]
-        return [drawn, *edges]
-    return [
-        drawn,
-        {**hidden, "name": f"{line.name} − se", "data": _data(low, log)},
-        {
-            **hidden, "name": f"{line.name} ± se", "data": _data(height, log),
-            "areaStyle": {"color": color, "opacity": 0.16},
-        },
-    ]  # fmt: skip
+    return [drawn, band]
 
 
 def _data(curve: Curve, log: bool) -> list[list[float]]:
