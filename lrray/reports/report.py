@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lrray.errors import LrrayError, is_full_disk, shorten
+from lrray.errors import LrrayError, is_full_disk
 from lrray.files import write_whole
+from lrray.references import failure
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.current import current_report, note_report
 from lrray.reports.tables import cell_text, to_csv, to_latex
@@ -24,6 +25,9 @@ from lrray.text import duration
 
 _OPEN_ROWS, _MOST_ROWS = 40, 1000
 """A longer table is folded in the page, and one with more rows is cut and linked there."""
+
+_LONGEST_REASON = 500
+"""Characters of what an exception says."""
 
 _CHEAP_CELLS, _CHEAP_BYTES = 1000, 4_000_000
 """Up to these a report takes no more than about three seconds."""
@@ -85,7 +89,7 @@ def _tried(make: Callable[[], _Part], otherwise: _Other) -> tuple[_Part | _Other
     except Exception as error:  # other people's data may be wrong in any way
         if is_full_disk(error):
             raise
-        return otherwise, f"{type(error).__name__}: {shorten(error)}"
+        return otherwise, failure(error)[:_LONGEST_REASON]
 
 
 def _damaged(run: Run, missing: list[str]) -> list[Section]:

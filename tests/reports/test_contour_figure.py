@@ -72,16 +72,21 @@ def test_a_band_narrower_than_the_line_is_said_to_be_within_it(
 
 
 def searched(seed: int, noise: float, shared: float) -> LevelSet:
-    """Measurements of a known slope, whose errors have the share ``shared`` of variance in common.
+    """Measurements of a known slope, whose errors are alike where their alphas are near.
 
-    The level 0.5 is where the product of both alphas is 0.001.
+    Errors side by side have the correlation ``shared``, which falls with the distance in log units
+    of alpha, as on real kernel draws. The level 0.5 is where the product of both alphas is 0.001.
     """
     bounds = Bounds((1e-3, 1e-3), (1.0, 1.0))
     rng, points = np.random.default_rng(seed), startup_points(bounds, 28, seed)
     true = 1 / (1 + np.exp(-1.2 * (np.log10(points).sum(axis=1) + 3)))
-    own = rng.normal(0, noise * np.sqrt(1 - shared), len(points))
+    apart = np.log(points)[:, None] - np.log(points)[None]
+    common = shared * np.exp(-0.5 * (apart**2).sum(axis=2))
+    errors = rng.multivariate_normal(
+        np.zeros(len(points)), common + (1 - shared) * np.eye(len(points))
+    )
     level_set = LevelSet(bounds, 0.5)
-    values = true + own + rng.normal(0, noise * np.sqrt(shared))
+    values = true + noise * errors
     level_set.fit(points, values, np.full(len(points), noise))
     return level_set
 
@@ -97,7 +102,7 @@ def share_of_the_truth_in_the_drawn_band(axes: Axes) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("noise", "shared"), [(0.005, 0.95), (0.02, 0.95), (0.01, 0.5), (0.01, 0)])
+@pytest.mark.parametrize(("noise", "shared"), [(0.005, 0.7), (0.02, 0.7), (0.01, 0.5), (0.01, 0)])
 def test_the_drawn_band_covers_the_true_level_as_often_as_it_says(
     tmp_path: Path, noise: float, shared: float
 ) -> None:

@@ -22,7 +22,7 @@ def write(runs: Sequence[PointSearch], folder: RunFolder) -> dict[str, Any]:
     folder.write_text("trials.csv", table.to_csv(index=False))
     head = {"study": folder.path.parent.name, "run": folder.path.name}
     # What the points of a grid differ in stands with each pair alone.
-    target = _common("target", [part.study.target.model_dump() for part in runs])
+    target = _common("target", [part.study.target.model_dump(exclude_none=True) for part in runs])
     match = _common("match", [part.study.match for part in runs])
     graph = _common("graph", [part.study.graph.to_dict() for part in runs])
     found = [pair for part in runs for pair in part.found_pairs(with_graph=not graph)]
