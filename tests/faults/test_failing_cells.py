@@ -57,7 +57,7 @@ def test_what_a_cell_does_to_its_worker_reaches_neither_its_next_try_nor_its_nei
     code, output = finish(study, tmp_path / "out")
     assert code == 1
     reasons = {r.settings["settings"]["i"]: r.reason for r in cells(only_run(tmp_path / "out"))}
-    left = {2: "KeyboardInterrupt: ", 3: "SystemExit: 3"}
+    left = {2: "KeyboardInterrupt", 3: "SystemExit: 3"}
     assert reasons == {i: left.get(i, "") for i in range(12)}, output
 
 
