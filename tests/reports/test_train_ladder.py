@@ -77,7 +77,7 @@ def test_pairs_are_in_the_order_of_their_alphas_not_of_the_alphabet(tmp_path: Pa
     assert ladder.places == pytest.approx(PLACES)
     answer = train.answer(run)
     assert "Excess loss of zeta minus that of alpha: " in answer
-    assert "Along the contour from zeta to alpha (surrogate=None), 4 pairs" in answer
+    assert "Along the contour from zeta to alpha (surrogate=none), 4 pairs" in answer
 
 
 def test_the_slope_is_the_mean_of_the_seeds_own_slopes(tmp_path: Path) -> None:
