@@ -42,6 +42,11 @@ class CurveFile:
         self._offset = 0
         self._tail_bytes = tail_bytes
 
+    @property
+    def num_read(self) -> int:
+        """Bytes read so far: where they are as many as before, so are the points."""
+        return self._offset
+
     def refresh(self) -> None:
         """Takes in the whole lines written since; begins anew where the file became shorter."""
         for point in self.read_new():

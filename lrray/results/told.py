@@ -24,6 +24,9 @@ _MOST_YAML_BYTES = 1 << 24
 _CONTROLS = re.compile(r"(?<!\\)((?:\\\\)*)\\u00(?:[01][0-9a-f]|7f|[89][0-9a-f])")
 """Control characters in JSON, but for those that have a letter: a terminal would obey them."""
 
+_LARGEST = 1e15
+"""Numbers beyond it, and NaN, are nothing that a driver writes."""
+
 _COUNT = int
 _NUMBER = (int, float)
 _TEXT = str
@@ -37,11 +40,15 @@ _SHAPES: dict[str, dict[str, Any]] = {
     },
     "status.json": {
         "running": [{"id": _TEXT, "axes": dict}], "total": _COUNT, "ended": _COUNT,
-        "done": _COUNT, "failed": _COUNT, "cells": _COUNT, "phase": _TEXT,
+        "done": _COUNT, "failed": _COUNT, "cells": _COUNT, "phase": _TEXT, "left_s": _NUMBER,
     },
     "summary.json": {
         "cells": _COUNT, "done": _COUNT, "failed": _COUNT, "kind": _TEXT,
         "wall_seconds": _NUMBER, "cell_seconds": _NUMBER, "pairs": [dict], "points": [dict],
+        "best": [{
+            "condition": _TEXT, "metric": _TEXT, "value": _NUMBER, "settings": dict,
+            "done": _COUNT, "stopped": _COUNT, "failed": _COUNT,
+        }],
     },
     "provenance.json": {
         "git": {"revision": _TEXT}, "machine": dict, "versions": dict, "command": list,
@@ -125,4 +132,5 @@ def _fits(value: Any, kind: Any, path: str, wrong: list[str]) -> Any:
         return [item for item in items if item is not None]
     if isinstance(value, bool) or not isinstance(value, kind):
         return None
-    return value if not isinstance(value, float) or value == value else None
+    is_number = isinstance(value, int | float)
+    return value if not is_number or abs(value) <= _LARGEST else None

@@ -11,6 +11,7 @@ from typing import Any
 from nicegui import run as background
 from nicegui import ui
 
+from lrray.reports.board.cells_card import is_error_of
 from lrray.reports.board.curves_card import CurvesCard
 from lrray.reports.board.files import resolve_inside
 from lrray.reports.board.frame import page_bar
@@ -90,7 +91,7 @@ def _results(result: Mapping[str, Any]) -> dict[str, str]:
     shown = {}
     for name, value in result.items():
         error = result.get(f"{name}_se")
-        if name.endswith("_se") and name.removesuffix("_se") in result:
+        if is_error_of(name, result):
             continue
         pair = isinstance(value, int | float) and isinstance(error, int | float)
         shown[name] = with_error(value, error) if pair else _text(value)
@@ -129,7 +130,8 @@ def _texts(live: LiveRun, cell_id: str) -> None:
         "checkpoint": f"checkpoints/{cell_id}", "samples": f"samples/{cell_id}.jsonl",
         "weights": f"weights/{cell_id}",
     }  # fmt: skip
-    there = {name: str(folder / path) for name, path in names.items() if (folder / path).exists()}
+    paths = {name: resolve_inside(folder, path) for name, path in names.items()}
+    there = {name: str(path) for name, path in paths.items() if path is not None and path.exists()}
     if there:
         _table("Files", there)
 

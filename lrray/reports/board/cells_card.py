@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Any
 
@@ -107,7 +107,7 @@ class CellsCard:
 
     def _offer(self, columns: list[str]) -> None:
         """Puts the columns to choice; new ones are shown unless they are one of many alike."""
-        options = [name for name in columns if not _is_error_of(name, columns)]
+        options = [name for name in columns if not is_error_of(name, columns)]
         known = list(self._picker.options)
         if options == known:
             return
@@ -129,12 +129,12 @@ def _columns(names: list[str], rows: list[Row]) -> list[dict[str, Any]]:
             "align": "right" if name in numeric else "left",
         }
         for name in names
-        if not _is_error_of(name, names)
+        if not is_error_of(name, names)
     ]  # fmt: skip
 
 
 def _shown(row: Row, names: list[str]) -> Row:
-    shown = {name: _text(row.get(name)) for name in names if not _is_error_of(name, names)}
+    shown = {name: _text(row.get(name)) for name in names if not is_error_of(name, names)}
     for name in shown:
         mean, error = row.get(name), row.get(f"{name}_se")
         if isinstance(mean, int | float) and isinstance(error, int | float):
@@ -142,7 +142,8 @@ def _shown(row: Row, names: list[str]) -> Row:
     return shown
 
 
-def _is_error_of(name: str, names: list[str]) -> bool:
+def is_error_of(name: str, names: Container[str]) -> bool:
+    """Whether a number is the standard error of another one, beside which it is shown."""
     return name.endswith("_se") and name.removesuffix("_se") in names
 
 

@@ -40,7 +40,8 @@ class CurvesCard:
         if only:
             for part in (self._hue, self._grouped):
                 part.visible = False
-        self._drawn: dict[str, Any] = {}
+        self._seen: list[Any] = []
+        """What the chart was drawn from."""
 
     def _select(self, choices: Any, value: Any, name: str) -> ui.select:
         made = ui.select(choices, value=value, label=name, on_change=self.update)
@@ -59,33 +60,39 @@ class CurvesCard:
         if not ids:
             return
         ticked = [cell_id for cell_id in self._chosen if cell_id in ids]
-        index = self._live.index
-        axes = {i: {a: r[a] for a in index.axes if a in r} for i in ids if (r := index.row(i))}
-        grouped = bool(self._grouped.value) and not self._only
+        index, grouped = self._live.index, bool(self._grouped.value) and not self._only
+        axes = index.axes_of(ids)
         shown = chosen(ticked or ids, axes, grouped)
-        points = {i: file.points for i in shown if (file := self._live.curves.of(i)) is not None}
-        self._offer(points, axes)
-        view = View(
-            str(self._metric.value or ""), str(self._over.value), grouped,
-            str(self._hue.value or ""), float(self._smoothing.value or 0.0),
-        )  # fmt: skip
+        files = {i: file for i in shown if (file := self._live.curves.of(i)) is not None}
         flops = {
             i: float(row[_FLOPS_PER_TOKEN])
             for i in shown
             if (row := index.row(i)) and isinstance(row.get(_FLOPS_PER_TOKEN), int | float)
         }
-        drawn_lines = lines(points, axes, view, flops)
-        self._note.text = (
-            "" if self._only else _note(len(shown), len(ids), len(self._chosen), len(ticked))
-        )
-        if not drawn_lines and view.metric:
-            self._note.text = f"no cell shown here has logged {view.metric} over {view.over}"
-        drawn = options(drawn_lines, view, bool(self._log.value))
-        if drawn != self._drawn:
-            self._drawn = drawn
-            self._chart.options.clear()
-            self._chart.options.update(drawn)
-            self._chart.update()
+        counts = len(shown), len(ids), len(self._chosen), len(ticked)
+        read = {i: file.num_read for i, file in files.items()}
+        look = [self._asked(), counts, len(axes), read, flops]
+        if look == self._seen:
+            return
+        points = {i: file.points for i, file in files.items()}
+        self._offer(points, axes)
+        self._seen = [self._asked(), *look[1:]]
+        metric, over, hue, _, smoothing, log = self._asked()
+        view = View(metric, over, grouped, hue, smoothing)
+        drawn = lines(points, axes, view, flops)
+        self._note.text = "" if self._only else _note(*counts)
+        if not drawn and metric:
+            self._note.text = f"no cell shown here has logged {metric} over {over}"
+        self._chart.options.clear()
+        self._chart.options.update(options(drawn, view, log))
+        self._chart.update()
+
+    def _asked(self) -> tuple[str, str, str, bool, float, bool]:
+        """What the reader has chosen: metric, abscissa, hue, means, smoothing, scale."""
+        return (
+            str(self._metric.value or ""), str(self._over.value), str(self._hue.value or ""),
+            bool(self._grouped.value), float(self._smoothing.value or 0.0), bool(self._log.value),
+        )  # fmt: skip
 
     def _offer(self, points: dict[str, list[Point]], axes: dict[str, dict[str, Any]]) -> None:
         """Puts the metrics that these cells logged and the axes of the run to choice."""

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -110,6 +110,12 @@ class CellIndex:
         """One cell's row."""
         with self._lock:
             return self._ended.get(cell_id) or self._running.get(cell_id)
+
+    def axes_of(self, cell_ids: Iterable[str]) -> dict[str, Row]:
+        """The axes of those of these cells that have a row, by id."""
+        with self._lock:
+            rows = {i: self._ended.get(i) or self._running.get(i) or {} for i in cell_ids}
+            return {i: {a: r[a] for a in self._axes if a in r} for i, r in rows.items() if r}
 
     def _all(self) -> list[Row]:
         ended = (row for row in self._ended.values() if row["id"] not in self._outdated)

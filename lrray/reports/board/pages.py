@@ -23,30 +23,32 @@ def add_pages(root: Path) -> None:
     """Adds the pages and files of the results folder ``root``."""
     live: dict[Path, LiveRun] = {}
 
-    async def show(run: Run, alone: bool) -> None:
-        await show_run(live.setdefault(run.path, LiveRun(run, root)), alone)
+    def live_run(run: Run) -> LiveRun:
+        if run.path not in live:
+            live[run.path] = LiveRun(run, root)
+        return live[run.path]
+
+    def named(at: str) -> LiveRun:
+        found = {key_of(run, root): run for run in find_runs(root)}
+        if at not in found:
+            raise HTTPException(404, "no such run")
+        return live_run(found[at])
 
     @ui.page("/", response_timeout=_FIRST_READING_S)
     async def start() -> None:
         runs = find_runs(root)
         if [run.path for run in runs] == [root]:
-            await show(runs[0], alone=True)
+            await show_run(live_run(runs[0]), alone=True)
         else:
             await show_runs(root)
 
     @ui.page("/run", response_timeout=_FIRST_READING_S)
     async def run(at: str = "") -> None:
-        found = {key_of(run, root): run for run in find_runs(root)}
-        if at not in found:
-            raise HTTPException(404, "no such run")
-        await show(found[at], alone=False)
+        await show_run(named(at), alone=False)
 
     @ui.page("/cell", response_timeout=_FIRST_READING_S)
     async def one_cell(at: str = "", cell: str = "") -> None:
-        found = {key_of(run, root): run for run in find_runs(root)}
-        if at not in found:
-            raise HTTPException(404, "no such run")
-        await show_cell(live.setdefault(found[at].path, LiveRun(found[at], root)), at, cell)
+        await show_cell(named(at), at, cell)
 
     @app.get("/files/{path:path}")
     def file(path: str) -> FileResponse:

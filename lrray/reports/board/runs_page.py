@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ SHOWN_RUNS = 500
 """Runs that the list shows: the running ones, then the newest."""
 
 _REFRESH_S = 5.0
-_LARGEST = 1e15
 _HINT = "e.g.  state=running  failed>0  latents"
 _COLUMNS = (
     ("state", "state", "left"), ("study", "study", "left"), ("progress", "cells done", "left"),
@@ -101,60 +99,27 @@ async def show_runs(root: Path) -> None:
 def run_rows(root: Path) -> list[dict[str, Any]]:
     """A row per run: the running ones first, then from the newest to the oldest."""
     runs = sorted(find_runs(root), key=lambda run: run.path.name, reverse=True)
-    rows = [_Facts.of(run).row(key_of(run, root)) for run in runs]
+    rows = [_row(run, key_of(run, root)) for run in runs]
     return sorted(rows, key=lambda row: row["state"] != "running")
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What is known of a run without opening its cells."""
-
-    run: Run
-    state: str
-    done: int
-    failed: int
-    total: int | None
-    left_s: float | None
-    best: str
-
-    @classmethod
-    def of(cls, run: Run) -> _Facts:
-        # What is known of the whole run: a driver's status counts the cells since it was started.
-        summary, status, state = run.summary, run.status, run.state
-        known = summary if "done" in summary else status
-        done, failed = (_count(known.get(name)) for name in ("done", "failed"))
-        total = _finite(status.get("total"))
-        return cls(
-            run, state, done, failed,
-            None if state == "finished" or total is None else int(total),
-            _finite(status.get("left_s")) if state == "running" else None,
-            _best(summary),
-        )  # fmt: skip
-
-    def row(self, at: str) -> dict[str, Any]:
-        """As the table shows it; what is to be sorted sorts as text or number."""
-        ended = self.done + self.failed
-        total = max(ended, self.total or 0)
-        return {
-            "at": at, "state": self.state, "study": self.run.path.parent.name,
-            "run": self.run.path.name, "kind": self.run.kind, "progress": self.done,
-            "counts": f"{self.done:,}" + (f" of {total:,}" if total > ended else ""),
-            "share": round(100 * self.done / total, 1) if total else 0.0,
-            "failed": self.failed, "started": _started(self.run.path.name),
-            "left": "" if self.left_s is None else duration(self.left_s),
-            "best": self.best, "question": self.run.question,
-        }  # fmt: skip
-
-
-def _count(value: Any) -> int:
-    number = _finite(value)
-    return max(0, int(number)) if number is not None else 0
-
-
-def _finite(value: Any) -> float | None:
-    """A number as it is; None for all else that a damaged file may hold there."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and abs(value) < _LARGEST else None
+def _row(run: Run, at: str) -> dict[str, Any]:
+    """What is known of a run without opening its cells; what is to be sorted is text or number."""
+    # What is known of the whole run: a driver's status counts the cells since it was started.
+    summary, status, state = run.summary, run.status, run.state
+    known = summary if "done" in summary else status
+    done, failed = (max(0, known.get(name, 0)) for name in ("done", "failed"))
+    ended = done + failed
+    total = max(ended, 0 if state == "finished" else status.get("total", 0))
+    left_s = status.get("left_s") if state == "running" else None
+    return {
+        "at": at, "state": state, "study": run.path.parent.name, "run": run.path.name,
+        "kind": run.kind, "progress": done,
+        "counts": f"{done:,}" + (f" of {total:,}" if total > ended else ""),
+        "share": round(100 * done / total, 1) if total else 0.0, "failed": failed,
+        "started": _started(run.path.name), "left": "" if left_s is None else duration(left_s),
+        "best": _best(summary), "question": run.question,
+    }  # fmt: skip
 
 
 def _started(name: str) -> str:
@@ -168,12 +133,11 @@ def _started(name: str) -> str:
 
 def _best(summary: dict[str, Any]) -> str:
     """The best trial of a search's first condition in a few words; empty where there is none."""
-    best = summary.get("best")
-    if not isinstance(best, list) or not best or not isinstance(best[0], dict):
+    best = summary.get("best", [])
+    if not best or "value" not in best[0]:
         return ""
-    value = _finite(best[0].get("value"))
     more = f" (1 of {len(best)})" if len(best) > 1 else ""
-    return "" if value is None else f"{best[0].get('metric')} {short(value)}{more}"
+    return f"{best[0].get('metric')} {short(best[0]['value'])}{more}"
 
 
 def _column(name: str, label: str, align: str) -> dict[str, Any]:

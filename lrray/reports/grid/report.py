@@ -73,17 +73,17 @@ def sections(run: Run) -> list[Section]:
 
 def _best(run: Run) -> list[Section]:
     """The best trial of each condition of a search that has ended."""
-    best = run.summary.get("best")
-    if not isinstance(best, list) or not all(isinstance(row, dict) for row in best) or not best:
+    best = run.summary.get("best", [])
+    if not best:
         return []
-    rows: list[Row] = []
-    for row in best:
-        settings = row.get("settings")
-        chosen = axes_label(settings) if isinstance(settings, dict) else ""
-        metric = str(row.get("metric"))
-        counts = {state: _plain(row.get(state)) for state in ("done", "stopped", "failed")}
-        found = {metric: _plain(row.get("value")), "settings": chosen}
-        rows.append({"best of": _plain(row.get("condition")), **found, **counts})
+    rows: list[Row] = [
+        {
+            "best of": row.get("condition"), str(row.get("metric")): row.get("value"),
+            "settings": axes_label(row.get("settings", {})),
+            **{state: row.get(state) for state in ("done", "stopped", "failed")},
+        }
+        for row in best
+    ]  # fmt: skip
     text = "The best trial of each condition, and how its trials ended."
     return [Section("Best of each condition", text, (Table("best", text, rows),))]
 
