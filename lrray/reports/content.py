@@ -10,7 +10,7 @@ which :attr:`lrray.studies.kind.Kind.report` names.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,11 @@ if TYPE_CHECKING:  # drawn when a report is written, and not for its tables
 
 Row = dict[str, Any]
 """Column -> text, whole number, setting, or a measured :class:`lrray.statistics.Summary`."""
+
+
+def axes_row(axes: Mapping[str, Any]) -> Row:
+    """Axes as they stand in a table: numbers and text as they are, all else as text."""
+    return {k: v if isinstance(v, str | int | float) else str(v) for k, v in axes.items()}
 
 
 @dataclass(frozen=True)

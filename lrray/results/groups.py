@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lrray.results.curves import Point, curve_of
 from lrray.results.record import DONE, CellRecord
 from lrray.results.tables import SEED, axes_of, column, number_names, seed_table, values_of
 from lrray.statistics import Summary, summarize, t_quantile
@@ -40,6 +41,15 @@ class Group:
     def values(self, metric: str) -> list[float]:
         """One number per seed; of a cell that repeats seeds, each of them."""
         return [value for record in self.records for value in values_of(record, metric)]
+
+    def curve(self, points: Callable[[str], list[Point]], metric: str) -> MeanCurve | None:
+        """Mean over seeds of a number's curve, or None where no cell has drawn it.
+
+        Args:
+            points: of a cell, by its id.
+            metric: name of the number.
+        """
+        return mean_curve([curve_of(points(record.id), metric) for record in self.records])
 
     def summary(self, metric: str) -> Summary | None:
         """Mean over seeds, or None where no cell has this number."""

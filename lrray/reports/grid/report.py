@@ -7,13 +7,11 @@ from typing import Any
 
 from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.grid.figures import curves_figure, means_figure, search_figure, split_lines
-from lrray.results.curves import curve_of
 from lrray.results.groups import (
     Group,
     by_interest,
     groups_of,
     label,
-    mean_curve,
     metrics_of,
     varying,
 )
@@ -153,10 +151,7 @@ def _curves(run: Run, groups: list[Group]) -> list[Section]:
     )
     pictures = []
     for name in by_interest(names, metrics_of(groups))[:MAX_FIGURES]:
-        curves = [
-            (group, mean_curve([curve_of(points[r.id], name) for r in group.records]))
-            for group in groups
-        ]
+        curves = [(group, group.curve(points.__getitem__, name)) for group in groups]
         pictures.append(_curves_picture([(g, c) for g, c in curves if c is not None], name))
     return [Section("Learning curves", "", pictures=tuple(pictures))] if pictures else []
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from matplotlib.figure import Figure
 
-from lrray.reports.content import Picture, Section, Table
+from lrray.reports.content import Picture, Section, Table, axes_row
 from lrray.reports.grid.figures import MAX_PANELS, lay_out, size
 from lrray.reports.style import COLORS, figure
 from lrray.results.groups import Group, label, varying
@@ -24,7 +24,7 @@ def adaptation_section(groups: list[Group]) -> list[Section]:
         return []
     rows = [
         {
-            **{k: v if isinstance(v, str | int | float) else str(v) for k, v in group.axes.items()},
+            **axes_row(group.axes),
             **{name: group.summary(name) for name in _NUMBERS},
         }
         for group in known

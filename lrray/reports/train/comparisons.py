@@ -81,10 +81,10 @@ def comparisons(
         tuned: key paths of settings that each pair has the best value of, which may differ.
         margin: largest difference that counts as none (bits per token); None: not tested.
     """
-    names = pair_names(groups)
+    names, settings = pair_names(groups), settings_with_pairs(groups, tuned)
     found = []
     for second in names[:0:-1]:  # from the other end inwards
-        for axes, own in settings_with_pairs(groups, tuned):
+        for axes, own in settings:
             if names[0] in own and second in own:
                 one, other = by_seed(own[names[0]], METRIC), by_seed(own[second], METRIC)
                 seeds = sorted(seed for seed in one if seed in other)
@@ -161,14 +161,14 @@ def _log_ratio(settings: Mapping[str, Any]) -> float | None:
     return float(np.mean(logs[True]) - np.mean(logs[False])) if all(logs.values()) else None
 
 
-_OF_PAIR = (SEED, PAIR, GRAPH_SEED, "graph")
+OF_PAIR = (SEED, PAIR, GRAPH_SEED, "graph")
 """Settings that a pair brings along, and the seed."""
 
 
 def _around_pair(group: Group, tuned: Collection[str]) -> str:
     """What two groups have in common that differ in their pair alone."""
     record = group.records[0]
-    settings: Mapping[str, Any] = {k: v for k, v in record.settings.items() if k not in _OF_PAIR}
+    settings: Mapping[str, Any] = {k: v for k, v in record.settings.items() if k not in OF_PAIR}
     for path in tuned:
         settings = without(settings, path)
     return digest([_without_pair(group), settings])

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.content import Picture, Row, Section, Table, axes_row
 from lrray.reports.grid.figures import curves_figure
-from lrray.reports.train.comparisons import METRIC, without
+from lrray.reports.train.comparisons import METRIC, by_seed, without
 from lrray.results.curves import curve_of
-from lrray.results.groups import Group, MeanCurve, label, mean_curve
+from lrray.results.groups import GRAPH_SEED, Group, MeanCurve, label
 from lrray.results.run import Run
 from lrray.results.tables import SEED
 from lrray.statistics import Summary, summarize
@@ -27,7 +27,7 @@ CHANGE_BITS, CHANGE_SHARE = 0.02, 0.1
 _LENGTHS = ("train.steps", "train.tokens")
 _WATCHED = ("train.log_every", "train.eval_every", "train.checkpoint_every", "train.keep_last")
 """Settings that change no result, and may be as many times larger as the steps."""
-_OF_SEED = (SEED, "graph_seed", "graph")
+_OF_SEED = (SEED, GRAPH_SEED, "graph")
 MAX_NAMED = 4
 
 
@@ -96,7 +96,7 @@ def _last_of(ladder: list[Group]) -> list[Doubling]:
     if not shorter:
         return []
     few = shorter[-1]
-    one, other = _by_seed(few), _by_seed(more)
+    one, other = by_seed(few, METRIC), by_seed(more, METRIC)
     seeds = [seed for seed in one if seed in other]
     if not seeds:
         return []
@@ -180,10 +180,9 @@ def _verdict(found: list[Doubling], moving: list[Doubling]) -> str:
 
 
 def _row(one: Doubling) -> Row:
-    axes = {k: v if isinstance(v, str | int | float) else str(v) for k, v in one.axes.items()}
     many = one.change.n > 1
     return {
-        **axes, "steps": one.steps, "to": one.more_steps, "excess": one.excess,
+        **axes_row(one.axes), "steps": one.steps, "to": one.more_steps, "excess": one.excess,
         "change": one.change,
         "95 % from": one.change.low if many else None, "up to": one.change.high if many else None,
         "end point": "yes" if one.is_settled else "no",
@@ -194,7 +193,7 @@ def _pictures(run: Run, moving: list[Doubling]) -> tuple[Picture, ...]:
     groups = [group for one in moving for group in one.groups]
     curves: list[tuple[Group, MeanCurve]] = []
     for group in groups:
-        own = mean_curve([curve_of(run.metrics(record.id), METRIC) for record in group.records])
+        own = group.curve(run.metrics, METRIC)
         if own is not None:
             curves.append((group, own))
     if not curves:
@@ -220,11 +219,3 @@ def _steps(group: Group) -> int | None:
 
 def _other_axes(group: Group) -> dict[str, Any]:
     return {name: value for name, value in group.axes.items() if name not in _LENGTHS}
-
-
-def _by_seed(group: Group) -> dict[Any, float]:
-    return {
-        record.settings.get(SEED): float(record.result[METRIC])
-        for record in group.records
-        if METRIC in record.result and not isinstance(record.settings.get(SEED), list)
-    }

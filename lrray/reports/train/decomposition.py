@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrray.regression import smallest_effect
-from lrray.reports.content import Row, Section, Table
+from lrray.reports.content import Row, Section, Table, axes_row
 from lrray.reports.train.comparisons import (
     METRIC,
+    OF_PAIR,
+    PAIR,
     by_seed,
     pair_names,
     settings_with_pairs,
@@ -25,6 +27,7 @@ from lrray.reports.train.comparisons import (
     without,
 )
 from lrray.results.groups import Group, label
+from lrray.results.tables import SEED
 from lrray.statistics import Summary, sign_flip_p_value, summarize
 from lrray.studies.cell import digest
 from lrray.text import difference_in_words
@@ -147,11 +150,11 @@ def _order(own: Mapping[str, Group]) -> int | None:
 def _around(own: Mapping[str, Group], tuned: Collection[str]) -> str:
     """What a setting and the one on its surrogates have in common."""
     record = next(iter(own.values())).records[0]
-    aside = {SURROGATE, "seed", "graph", "graph_seed", "pair"}
+    aside = {SURROGATE, *OF_PAIR}
     kept = {name: value for name, value in record.settings.items() if name not in aside}
     for path in tuned:
         kept = without(kept, path)
-    axes = {k: v for k, v in record.axes.items() if k not in (SURROGATE, "seed", "pair")}
+    axes = {k: v for k, v in record.axes.items() if k not in (SURROGATE, SEED, PAIR)}
     return digest([kept, axes])
 
 
@@ -201,7 +204,7 @@ def _row(one: Decomposition, name: str) -> Row:
     summary = summarize(values)
     many = summary.n > 1
     return {
-        **{k: v if isinstance(v, str | int | float) else str(v) for k, v in one.axes.items()},
+        **axes_row(one.axes),
         "part": _PARTS[name], f"{spoken(one.first)} minus {spoken(one.second)}": summary,
         "95 % from": summary.low if many else None, "to": summary.high if many else None,
         "p": sign_flip_p_value(values) if many else None,

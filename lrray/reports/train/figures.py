@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -68,15 +68,28 @@ def excess_figure(groups: list[Group], metric: str = METRIC) -> Figure:
 
 def excess_curves_figure(curves: list[tuple[Group, MeanCurve]], metric: str = METRIC) -> Figure:
     """Excess loss or a share over steps, a panel per setting; of many some from first to last."""
-    groups, by_group = [group for group, _ in curves], {id(group): c for group, c in curves}
+    by_group = {id(group): curve for group, curve in curves}
+
+    def draw(axes: Axes, group: Group, name: str, color: str) -> None:
+        band(axes, by_group[id(group)], name, color)
+
+    return _panels([g for g, _ in curves], draw, lambda axes: _finish(axes, "step", metric))
+
+
+def _panels(
+    groups: list[Group],
+    draw: Callable[[Axes, Group, str, str], None],
+    finish: Callable[[Axes], None],
+) -> Figure:
+    """A panel per setting, in which each group is drawn under its kind's name in its colour."""
     panels, kinds = settings_of(groups), _kinds(groups)
     titles = spread(list(panels))
     with figure(*size(len(titles))) as drawn:
         for axes, title in zip(lay_out(drawn, titles), titles, strict=True):
             for group in panels[title]:
                 kind = str(group.axes.get(PAIR))
-                band(axes, by_group[id(group)], spoken(kind), kinds[kind])
-            _finish(axes, "step", metric)
+                draw(axes, group, spoken(kind), kinds[kind])
+            finish(axes)
     return drawn
 
 
@@ -134,23 +147,22 @@ def kl_by_position_figure(curves: list[tuple[Group, dict[float, str]]]) -> Figur
     Args:
         curves: of each group the numbers that hold its divergences, by position.
     """
-    groups, names = [group for group, _ in curves], {id(group): own for group, own in curves}
-    panels, kinds = settings_of(groups), _kinds(groups)
-    titles = spread(list(panels))
-    with figure(*size(len(titles))) as drawn:
-        for axes, title in zip(lay_out(drawn, titles), titles, strict=True):
-            for group in panels[title]:
-                kind = str(group.axes.get(PAIR))
-                known = {x: s for x, name in names[id(group)].items() if (s := group.summary(name))}
-                axes.errorbar(
-                    list(known), [s.mean for s in known.values()],
-                    np.nan_to_num([s.standard_error for s in known.values()]),
-                    marker="o", ms=4.5, lw=1.5, capsize=2.5, label=spoken(kind), color=kinds[kind],
-                )  # fmt: skip
-            axes.set_xscale("log", base=2)
-            axes.set_ylim(bottom=0)
-            _finish(axes, "position (octaves)", "kl_by_position_bits")
-    return drawn
+    names = {id(group): own for group, own in curves}
+
+    def draw(axes: Axes, group: Group, name: str, color: str) -> None:
+        known = {x: s for x, number in names[id(group)].items() if (s := group.summary(number))}
+        axes.errorbar(
+            list(known), [s.mean for s in known.values()],
+            np.nan_to_num([s.standard_error for s in known.values()]),
+            marker="o", ms=4.5, lw=1.5, capsize=2.5, label=name, color=color,
+        )  # fmt: skip
+
+    def finish(axes: Axes) -> None:
+        axes.set_xscale("log", base=2)
+        axes.set_ylim(bottom=0)
+        _finish(axes, "position (octaves)", "kl_by_position_bits")
+
+    return _panels([group for group, _ in curves], draw, finish)
 
 
 def _finish(axes: Axes, x_name: str, metric: str) -> None:

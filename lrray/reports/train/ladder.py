@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lrray.regression import Slope, within_slope
-from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.content import Picture, Row, Section, Table, axes_row
 from lrray.reports.grid.figures import lay_out, size
 from lrray.reports.style import COLORS, figure
 from lrray.reports.train.comparisons import place_of, settings_with_pairs, spoken
@@ -118,11 +118,11 @@ def ladder_section(groups: list[Group], tuned: Collection[str] = ()) -> list[Sec
     """Slopes and the figure of every ladder; nothing where no setting has three pairs."""
     found = ladders(groups, tuned)
     rows = [
-        _row(ladder, name, held)
+        _row(ladder, name, held, slope)
         for ladder in found
         for name in OUTCOMES
         for held in (False, True)
-        if ladder.slope(name, held) is not None
+        if (slope := ladder.slope(name, held)) is not None
     ]
     if not rows:
         return []
@@ -151,14 +151,12 @@ _METHOD = (
 )
 
 
-def _row(ladder: Ladder, name: str, held: bool) -> Row:
-    found = ladder.slope(name, held)
-    assert found is not None  # asked before
+def _row(ladder: Ladder, name: str, held: bool, found: Slope) -> Row:
     slope = found.slope
     known = not math.isnan(slope.standard_error)
     shown: Summary | None = None if math.isnan(slope.mean) else slope
     return {
-        **{k: v if isinstance(v, str | int | float) else str(v) for k, v in ladder.axes.items()},
+        **axes_row(ladder.axes),
         "outcome": name, "held": "trigrams' share" if held else "nothing", "slope": shown,
         "95 % from": slope.low if known else None, "to": slope.high if known else None,
         "p": found.p_value if known else None, "pairs": len(ladder.rungs), "seeds": slope.n,

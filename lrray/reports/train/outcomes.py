@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Any
 
-from lrray.reports.content import Picture, Section, Table
+from lrray.reports.content import Picture, Section, Table, axes_row
 from lrray.reports.grid.figures import MAX_PANELS
 from lrray.reports.train.comparisons import METRIC
 from lrray.reports.train.figures import (
@@ -15,8 +14,7 @@ from lrray.reports.train.figures import (
     kl_by_position_figure,
     settings_of,
 )
-from lrray.results.curves import curve_of
-from lrray.results.groups import Group, label, mean_curve, varying
+from lrray.results.groups import Group, label, varying
 from lrray.results.run import Run
 
 OUTCOMES = (
@@ -42,7 +40,10 @@ def outcome_section(run: Run, groups: list[Group]) -> list[Section]:
     if not known:
         return []
     rows = [
-        {**_axes(group), **{name: group.summary(name) for name in OUTCOMES if group.values(name)}}
+        {
+            **axes_row(group.axes),
+            **{name: group.summary(name) for name in OUTCOMES if group.values(name)},
+        }
         for group in known
     ]
     caption = (
@@ -68,10 +69,7 @@ def _share_pictures(groups: list[Group]) -> list[Picture]:
 def _share_curves(run: Run, groups: list[Group]) -> list[Picture]:
     pictures = []
     for name, meaning in _SHARES.items():
-        curves = [
-            (group, mean_curve([curve_of(run.metrics(r.id), name) for r in group.records]))
-            for group in groups
-        ]
+        curves = [(group, group.curve(run.metrics, name)) for group in groups]
         known = [(group, curve) for group, curve in curves if curve is not None]
         if known and max(len(curve.steps) for _, curve in known) > 1:
             caption = f"{meaning}, over training steps: mean over seeds, band ± one s.e."
@@ -136,7 +134,3 @@ def _overtrained(groups: list[Group]) -> list[str]:
 
 def _any(group: Group, names: tuple[str, ...]) -> bool:
     return any(group.values(name) for name in names)
-
-
-def _axes(group: Group) -> dict[str, Any]:
-    return {k: v if isinstance(v, str | int | float) else str(v) for k, v in group.axes.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lrray.difficulty.compressors import compressor_label
-from lrray.reports.content import Picture, Row, Section, Table
+from lrray.reports.content import Picture, Row, Section, Table, axes_row
 from lrray.reports.grid import report as grid
 from lrray.reports.grid.figures import MAX_PANELS
 from lrray.reports.train.adaptation import adaptation_section
@@ -32,8 +32,7 @@ from lrray.reports.train.figures import (
 from lrray.reports.train.ladder import ladder_answer, ladder_section
 from lrray.reports.train.outcomes import outcome_section
 from lrray.reports.train.scatter import scatter_answer, scatter_section
-from lrray.results.curves import curve_of
-from lrray.results.groups import GRAPH_SEED, Group, groups_of, label, mean_curve, varying
+from lrray.results.groups import GRAPH_SEED, Group, groups_of, label, varying
 from lrray.results.run import Run
 from lrray.statistics import Summary, summarize
 from lrray.studies.axes import axis_name
@@ -164,7 +163,7 @@ def sections(run: Run) -> list[Section]:
         *_compression(groups),
     ]
     rows = [
-        {**_plain(group.axes), **_summaries(group, _NUMBERS), **_sizes(group)} for group in groups
+        {**axes_row(group.axes), **_summaries(group, _NUMBERS), **_sizes(group)} for group in groups
     ]
     caption = f"All {len(groups)} settings, means over seeds; losses in bits/token"
     return [
@@ -177,7 +176,7 @@ def _comparison_row(one: Comparison) -> Row:
     difference, bootstrap = one.result.difference, one.result.bootstrap
     tested = one.equivalence
     return {
-        **_plain(one.axes),
+        **axes_row(one.axes),
         "pair": spoken(one.first), "excess": one.of_first,
         "minus": spoken(one.second), "excess of that": one.of_second,
         "difference": difference,
@@ -227,10 +226,7 @@ def _excess_pictures(groups: list[Group]) -> tuple[Picture, ...]:
 
 
 def _curves(run: Run, groups: list[Group]) -> list[Section]:
-    curves = [
-        (group, mean_curve([curve_of(run.metrics(r.id), METRIC) for r in group.records]))
-        for group in groups
-    ]
+    curves = [(group, group.curve(run.metrics, METRIC)) for group in groups]
     known = [(group, curve) for group, curve in curves if curve is not None]
     if not known:
         return []
@@ -254,7 +250,7 @@ def _compression(groups: list[Group]) -> list[Section]:
     if not names:
         return []
     shown = ("bound_bits", "loss_bits", *names)
-    rows = [{**_plain(group.axes), **_summaries(group, shown)} for group in groups]
+    rows = [{**axes_row(group.axes), **_summaries(group, shown)} for group in groups]
     caption = "Bits per token on the held-out set: exact bound, trained model, compressors"
     table = Table("compression", caption, rows)
     picture = Picture(
@@ -275,7 +271,3 @@ def _sizes(group: Group) -> dict[str, Any]:
         name: int(size.mean) if size and len(set(group.values(name))) == 1 else size
         for name, size in sizes.items()
     }
-
-
-def _plain(axes: dict[str, Any]) -> Row:
-    return {k: v if isinstance(v, str | int | float) else str(v) for k, v in axes.items()}
