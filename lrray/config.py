@@ -124,6 +124,15 @@ def set_key(data: Mapping[str, Any], path: str, value: Any, where: str) -> dict[
     return {**data, key: set_key(inner, rest, value, where)}
 
 
+def get_key(data: Any, path: str, missing: Any = None) -> Any:
+    """The value at a dotted ``path``, or ``missing`` where nothing stands there."""
+    for key in path.split("."):
+        if not isinstance(data, Mapping) or key not in data:
+            return missing
+        data = data[key]
+    return data
+
+
 def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
     """Key path, old and new value wherever two settings differ; None stands for a missing one."""
     if old == new:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lrray.statistics import Summary, sign_flip_p_value, t_quantile
+from lrray.statistics import Summary, measured, sign_flip_p_value, t_quantile
 
 _RANK = 1e-9
 """Share of a column's own size below which what is left of it counts as nothing."""
@@ -67,9 +67,7 @@ def within_slope(
     without = [_slope(parts[:i] + parts[i + 1 :]) for i in range(len(parts))]
     n = len(parts)
     error = float(np.sqrt((n - 1) / n * np.sum((np.array(without) - np.mean(without)) ** 2)))
-    reach = t_quantile(0.975, n - 1) * error
-    summary = Summary(n, slope, error, slope - reach, slope + reach)
-    return Slope(summary, sign_flip_p_value(_contributions(parts)))
+    return Slope(measured(slope, error, n), sign_flip_p_value(_contributions(parts)))
 
 
 def _residuals(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -45,6 +45,14 @@ def summarize(values: ArrayLike, confidence: float = 0.95) -> Summary:
     return Summary(n, mean, error, mean - reach, mean + reach)
 
 
+def measured(mean: float, error: float | None, n: int) -> Summary:
+    """A mean whose standard error and ``n`` are known, with its t interval."""
+    if error is None or np.isnan(error) or n < 2:
+        return Summary(n, mean, float("nan"), float("nan"), float("nan"))
+    reach = t_quantile(0.975, n - 1) * error
+    return Summary(n, mean, error, mean - reach, mean + reach)
+
+
 @cache
 def t_quantile(probability: float, degrees: float) -> float:
     """The quantile of Student's t, what ``scipy.stats.t.ppf`` gives, which takes longer to load."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lrray.statistics import Summary, t_quantile
+from lrray.statistics import Equivalence, Summary
 
 _PLAIN_DIGITS = 5
 """Significant digits of a number that has no standard error."""
@@ -70,12 +70,10 @@ def difference_in_words(value: Summary, unit: str = "") -> str:
     return f"{mean}{unit} (95 % interval {low} to {high})"
 
 
-def measured(mean: float, error: float | None, n: int) -> Summary:
-    """A mean whose standard error and ``n`` are known, with its t interval."""
-    if error is None or math.isnan(error) or n < 2:
-        return Summary(n, mean, math.nan, math.nan, math.nan)
-    reach = t_quantile(0.975, n - 1) * error
-    return Summary(n, mean, error, mean - reach, mean + reach)
+def equivalence_in_words(tested: Equivalence, unit: str = "") -> str:
+    """``not shown to be within 0.07 bits/token, TOST p = 0.2``."""
+    shown, unit = "shown" if tested.shown else "not shown", f" {unit}" if unit else ""
+    return f"{shown} to be within {tested.margin:g}{unit}, TOST p = {tested.p_value:.2g}"
 
 
 def in_words(value: Summary) -> str:

@@ -10,7 +10,7 @@ from lrray.errors import LrrayError
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run, unknown
 from lrray.results.tables import SEED, axes_of, cell_table, curve_table, number_names
-from lrray.studies.axes import axis_name
+from lrray.studies.axes import axes_named
 
 if TYPE_CHECKING:  # takes longer to load than most commands to run: see each function
     import pandas as pd
@@ -129,7 +129,7 @@ class RunFrames(Run):
             LrrayError: there is none, or several.
         """
         axes = axes_of(self.wanted_records())
-        found = [axis for axis in axes if name == axis] or [a for a in axes if name == axis_name(a)]
+        found = axes_named(name, axes)
         if len(found) != 1:
             raise unknown(self.name, name, "axis of its grid", found or axes)
         return found[0]

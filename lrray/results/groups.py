@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lrray.config import get_key
 from lrray.results.curves import Point, curve_of
 from lrray.results.record import DONE, CellRecord
 from lrray.results.tables import SEED, axes_of, column, number_names, seed_table, values_of
@@ -80,9 +81,7 @@ def _axes_in_full(record: CellRecord, names: Sequence[str]) -> dict[str, Any]:
     for name in names:
         value: Any = record.axes.get(name, _NONE)
         if value is _NONE:
-            value = record.settings
-            for key in name.split("."):
-                value = value.get(key, _NONE) if isinstance(value, Mapping) else _NONE
+            value = get_key(record.settings, name, _NONE)
         if value is not _NONE:
             axes[name] = value
     return axes

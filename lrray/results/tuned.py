@@ -12,10 +12,9 @@ from lrray.errors import LrrayError, did_you_mean
 from lrray.results.find import find_run
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run
+from lrray.results.tables import SEED
 from lrray.studies.axes import axis_name
 from lrray.studies.tuned import BestOf, BestValue, Tuned
-
-_SEED = "seed"
 
 
 def best_values(asked: BestOf, key: str, where: str) -> Tuned:
@@ -118,7 +117,7 @@ def _best(
     records: Sequence[CellRecord], key: str, by: Sequence[str], metric: str, sign: int
 ) -> tuple[Any, float, int] | None:
     """Value, mean and number of cells of the best combination; None where none is whole."""
-    others = sorted({name for record in records for name in record.axes} - {*by, _SEED})
+    others = sorted({name for record in records for name in record.axes} - {*by, SEED})
     scored: list[tuple[float, tuple[Any, float, int]]] = []
     for combination, members in _split(records, others):
         scores = [_number(record.result, metric) for record in members if record.state == DONE]

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from lrray.config import Problem, Settings, parse, set_key
+from lrray.config import Problem, Settings, get_key, parse, set_key
 from lrray.errors import LrrayError
 from lrray.studies.axes import axes_label
 from lrray.text import short
@@ -82,11 +82,11 @@ class Tuned:
         Raises:
             LrrayError: they do not say which condition it is, or the run has no best for it.
         """
-        if not is_reference(_at(data, self.key)):  # an axis of the grid took its place
+        if not is_reference(get_key(data, self.key)):  # an axis of the grid took its place
             return data
         condition = {}
         for axis in self.asked.by:
-            condition[axis] = _at(data, axis)
+            condition[axis] = get_key(data, axis, _MISSING)
             if condition[axis] is _MISSING:
                 raise LrrayError(
                     f"{where}: {self.key}.by", "must name settings that this study gives", got=axis,
@@ -155,13 +155,3 @@ def look_up(data: Mapping[str, Any], where: str) -> list[Tuned]:
         best_values: Callable[[BestOf, str, str], Tuned] = getattr(import_module(module), name)
         found.append(best_values(asked, key, f"{where}: {key}"))
     return found
-
-
-def _at(data: Mapping[str, Any], path: str) -> Any:
-    """The value at a key path."""
-    inner: Any = data
-    for key in path.split("."):
-        if not isinstance(inner, Mapping) or key not in inner:
-            return _MISSING
-        inner = inner[key]
-    return inner

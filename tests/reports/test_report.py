@@ -16,9 +16,9 @@ from lrray.reports.tables import latex_text, to_latex
 from lrray.results.groups import groups_of, mean_curve, metrics_of
 from lrray.results.record import DONE, CellRecord
 from lrray.results.run import Run
-from lrray.statistics import summarize
+from lrray.statistics import measured, summarize
 from lrray.studies.cell import Cell
-from lrray.text import in_words, measured, with_error
+from lrray.text import in_words, with_error
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from lrray.statistics import Equivalence, Summary, summarize, unpaired_differenc
 from lrray.statistics import equivalence as paired_equivalence
 from lrray.studies.axes import axes_label
 from lrray.studies.grid import GridPoint
-from lrray.text import difference_in_words
+from lrray.text import difference_in_words, equivalence_in_words
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Difference:
         head = f"{first} minus {second}{where}, {self.metric}: {number}"
         if self.difference.n < 2:
             return f"{head}."
-        shown = "shown" if self.p_equivalent < 0.05 else "not shown"
-        return f"{head}; {shown} to be within {self.margin:g}, TOST p = {self.p_equivalent:.2g}."
+        tested = Equivalence(self.margin, self.p_equivalent)
+        return f"{head}; {equivalence_in_words(tested)}."
 
 
 def differences(pairs: Sequence[Pair], point: GridPoint) -> list[Difference]:

@@ -21,8 +21,7 @@ from lrray.reports.compare.comparison import (
 from lrray.results.groups import in_order
 from lrray.results.record import DONE
 from lrray.results.run import Run
-from lrray.statistics import holm
-from lrray.studies.axes import axis_name
+from lrray.studies.axes import axes_named, axis_name
 from lrray.text import short
 
 
@@ -63,22 +62,14 @@ def compare_by(source: str, axis: str) -> Comparison:
 
 
 def _one_axis(axis: str, known: list[str]) -> str:
-    ends = [name for name in known if axis_name(name) == axis]
-    if axis in known or len(ends) != 1:
-        ends = [axis] if axis in known else []
-    if not ends:
+    found = axes_named(axis, known)
+    if len(found) != 1:
         raise LrrayError("--by", "must name an axis", got=axis, fix=did_you_mean(axis, known))
-    return ends[0]
+    return found[0]
 
 
 def _all_pairs(number: str, tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Each later value minus each earlier one, corrected together."""
     own = {name: table[number] for name, table in tables.items() if number in table}
-    rows = [
-        row
-        for early, late in combinations(own, 2)
-        for row in paired_rows(number, {late: own[late], early: own[early]}, late)
-    ]
-    for row, adjusted in zip(rows, holm([float(row["p"]) for row in rows]), strict=True):
-        row["p_holm"] = adjusted
-    return rows
+    pairs = [(late, early) for early, late in combinations(own, 2)]
+    return paired_rows(number, own, pairs)

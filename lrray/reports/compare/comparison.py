@@ -6,7 +6,7 @@ by pair of equal seeds. Cells are paired by their axes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ def _paired_traces(traces: Sequence[Trace], errors: pd.DataFrame) -> pd.DataFram
     numbers = {"best": best, "contour_error": {s: _errors_at(errors, s, n) for s in names}}
     rows = []
     for number, by_series in numbers.items():
-        rows += paired_rows(number, by_series, names[0])
+        rows += paired_rows(number, by_series, [(names[0], other) for other in names[1:]])
     return pd.DataFrame(rows, columns=PAIRED)
 
 
@@ -197,12 +197,14 @@ PAIRED = [
 ]  # fmt: skip
 
 
-def paired_rows(number: str, by_name: dict[str, pd.Series], first: str) -> list[dict[str, Any]]:
-    """``a - b`` of the first name and every other, p values corrected over them."""
+def paired_rows(
+    number: str, by_name: Mapping[str, pd.Series], pairs: Iterable[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """``a - b`` of each pair of names that have values in common, p corrected over all of them."""
     rows: list[dict[str, Any]] = []
-    for other in by_name:
+    for first, other in pairs:
         both = pd.concat([by_name[first], by_name[other]], axis=1, join="inner").dropna()
-        if other == first or not len(both):
+        if not len(both):
             continue
         result = paired_difference(both.iloc[:, 0].to_numpy(), both.iloc[:, 1].to_numpy())
         said = result.difference
@@ -225,7 +227,7 @@ def _compare_cells(places: Sequence[tuple[str, str]]) -> Comparison:
     rows = []
     for number in numbers:
         own = {name: table[number] for name, table in tables.items() if number in table}
-        rows += paired_rows(number, own, first)
+        rows += paired_rows(number, own, [(first, other) for other in own if other != first])
     if not rows:
         raise LrrayError(
             "compare", "these runs hold no search and share no cell",

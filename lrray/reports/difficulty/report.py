@@ -18,8 +18,8 @@ from lrray.reports.content import Picture, Row, Section, Table
 from lrray.reports.style import COLORS, figure
 from lrray.results.groups import label
 from lrray.results.run import Run
-from lrray.statistics import Summary
-from lrray.text import in_words, measured, with_error
+from lrray.statistics import Summary, measured
+from lrray.text import in_words, with_error
 
 MAX_PANELS = 6
 

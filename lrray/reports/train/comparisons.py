@@ -21,7 +21,7 @@ from lrray.statistics import (
     summarize,
 )
 from lrray.studies.cell import digest
-from lrray.text import difference_in_words
+from lrray.text import difference_in_words, equivalence_in_words
 
 PAIR = "pair"
 METRIC = "excess_bits"
@@ -62,11 +62,7 @@ class Comparison:
     def _equivalent(self) -> str:
         if self.equivalence is None:
             return ""
-        shown = "shown" if self.equivalence.shown else "not shown"
-        return (
-            f"; {shown} to be within {self.equivalence.margin:g} bits/token, "
-            f"TOST p = {self.equivalence.p_value:.2g}"
-        )
+        return f"; {equivalence_in_words(self.equivalence, 'bits/token')}"
 
 
 def comparisons(
