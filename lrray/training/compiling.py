@@ -41,16 +41,23 @@ _NUM_WARMUP, _NUM_TIMED = 2, 7
 def compile_cache(config: TrainConfig, folder: Path | None) -> Iterator[None]:
     """Within it compiled code is kept in ``folder``, for further runs with the same model.
 
-    Where the user has named a folder for it in the environment, that one is used.
+    Where the user has named a folder for it in the environment, that one is used. At the end what
+    this process has compiled is let go: Dynamo compiles one ``forward`` for eight shapes, and runs
+    it plain, without an error, for the ninth; a worker trains cells of any number of shapes.
     """
-    if not config.compile or folder is None or _CACHE in os.environ:
+    if not config.compile:
         yield
         return
-    os.environ[_CACHE] = str(folder.resolve() / "compiled")
+    before = os.environ.get(_CACHE)
+    if before is None and folder is not None:
+        os.environ[_CACHE] = str(folder.resolve() / "compiled")
     try:
         yield
     finally:
-        os.environ.pop(_CACHE, None)
+        torch.compiler.reset()
+        os.environ.pop(_CACHE, None)  # torch sets it too, when it compiles
+        if before is not None:
+            os.environ[_CACHE] = before
 
 
 def decided(

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+import torch
 
 from lrray.training import compiling
 from lrray.training.compiling import compile_cache, decided
@@ -75,11 +76,25 @@ def test_compile_is_yes_no_or_auto(make_config):
         make_config(compile="always")
 
 
+def test_a_worker_compiles_for_more_shapes_than_one_forward_is_compiled_for(make_config):
+    compiled: list[int] = []
+
+    def backend(graph, inputs):
+        compiled.append(inputs[-1].shape[-1])
+        return graph.forward
+
+    sizes = list(range(4, 8 + torch._dynamo.config.recompile_limit))
+    for size in sizes:
+        model = torch.nn.Linear(size, size)
+        with compile_cache(make_config(compile=True), None):
+            torch.compile(model, backend=backend, dynamic=False)(torch.zeros(2, size))
+    assert compiled == sizes
+
+
 @pytest.mark.slow
 def test_a_long_run_is_measured_both_ways(tmp_path, gssm, make_model, make_config, monkeypatch):
     monkeypatch.setattr(compiling, "LEAST_S", 0.0)
     config = make_config(compile="auto")
-    # A width of its own: what this process has compiled before is not written again.
     model = {"type": "gru", "hidden_size": 20}
     found = train(make_model(**model), gssm, config, cache_dir=tmp_path)
     (kept,) = tmp_path.glob("compile_*.json")
