@@ -210,6 +210,17 @@ def test_seeds_that_only_one_pair_has_are_left_out(tmp_path: Path) -> None:
     assert train.comparisons(groups_of(run.wanted_records()))[0].result.difference.n == 3
 
 
+def test_the_least_p_is_that_of_the_comparison_with_most_seeds(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,), seeds=6)
+    for pair in PAIRS:
+        for seed in range(3):
+            save(RunFolder(run.path), pair, 32, seed, {})
+    text = write_report(run.path)[0].read_text()
+    # 2 / 2^6 for six seeds, times two comparisons.
+    assert "With 3 to 6 seeds and 2 comparisons the smallest p " in text
+    assert " leaves is 0.062." in text
+
+
 def test_the_page_holds_the_comparison_and_its_figures(tmp_path: Path) -> None:
     run = fill(tmp_path, zlib_bits=4.0, ppmd_bits=3.0)
     page, *figures = write_report(run.path)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from lrray.reports.grid.figures import band, error_line, lay_out, numeric_axis, scale, size, spread
 from lrray.reports.style import COLORS, figure
@@ -135,6 +136,7 @@ def _scale_excess(axes: Axes, groups: list[Group]) -> None:
     if min(means) > 0 and max(means) / min(means) >= 8:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more labels overlap
         axes.yaxis.set_minor_formatter("{x:g}")
         axes.grid(which="both", color="#eceff3")
     else:

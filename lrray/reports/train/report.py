@@ -192,8 +192,10 @@ def _comparison_row(one: Comparison) -> Row:
 
 def _caution(compared: list[Comparison], groups: list[Group]) -> str:
     """What this number of seeds can show at best."""
-    fewest = min(one.result.difference.n for one in compared)
-    least = min(1.0, 2.0 ** (1 - fewest) * len(compared))
+    numbers = [one.result.difference.n for one in compared]
+    fewest, most = min(numbers), max(numbers)
+    seeds = f"{fewest} to {most}" if fewest < most else f"{most}"
+    least = min(1.0, 2.0 ** (1 - most) * len(compared))
     margin = compared[0].equivalence
     equal = (
         "No equivalence is claimed, whatever p: that needs equivalence_margin_bits in the study, "
@@ -203,7 +205,7 @@ def _caution(compared: list[Comparison], groups: list[Group]) -> str:
     )  # fmt: skip
     return (
         "Below 0: the first kind is learnt better. Differences pair the runs of one seed; seeds "
-        f"vary {_varied(groups)} together. With {fewest} seeds and "
+        f"vary {_varied(groups)} together. With {seeds} seeds and "
         f"{len(compared)} {'comparison' if len(compared) == 1 else 'comparisons'} the smallest p "
         f"that Holm's adjustment leaves is {least:.2g}. Bootstrap intervals of few seeds come out "
         f"too narrow. {equal}"
