@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,6 +16,9 @@ from lrray.cluster.file import read_cluster_file
 from lrray.config import apply_overrides, dump_yaml, parse, parse_yaml
 from lrray.errors import LrrayError
 from lrray.kinds.function import Study
+from lrray.results.curves import read_points
+from lrray.results.folder import RunFolder
+from lrray.results.plain import plain_point
 from lrray.studies.cell import make_cell
 from lrray.studies.grid import expand, grid_points
 from lrray.studies.space import Range
@@ -172,3 +176,21 @@ def test_a_cluster_file_is_read_or_refused(base: Path, data: dict[str, Any]) -> 
     path.write_text(yaml.safe_dump(data))
     read = refused_or(lambda: read_cluster_file(path))
     assert read is None or repr(read) == repr(yaml.safe_load(path.read_text()))
+
+
+NUMBER = st.integers() | st.floats() | st.booleans()
+
+
+@given(st.dictionaries(TEXT | st.sampled_from(["step", "loss", "id", "$x$"]), NUMBER, max_size=4))
+def test_a_curves_point_reads_back_as_it_was_or_is_refused(point: dict[str, Any]) -> None:
+    try:
+        plain = plain_point(point)
+    except (ValueError, TypeError) as refused:
+        line = str(refused)
+        assert (len(line.splitlines()), len(line) <= 301) == (1, True)
+        return
+    assert repr(plain) == repr(point)
+    with TemporaryDirectory() as path:
+        RunFolder(Path(path)).append_metrics("0", plain)
+        (read,) = read_points(Path(path) / "metrics" / "0.jsonl")
+    assert repr(read) == repr(point)

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from lrray.studies.kind import known_kinds, load_kind
 from lrray.studies.load import load_study
@@ -73,20 +73,35 @@ def set_by(data: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def test_every_option_is_set_by_a_study_that_runs() -> None:
-    known = {one for kind in known_kinds() for one in options(load_kind(kind).Study, kind)}
-    assert len(known) > 200
+def unset(known: set[str], found: set[str]) -> list[str]:
+    """Options that neither a study sets nor another test runs."""
+    bare = {*(one.partition(".")[2] for one in found), *ELSEWHERE}
+    return sorted(
+        one for one in known - found - set(ELSEWHERE)
+        if not (one.partition(".")[2].startswith(SHARED) and one.partition(".")[2] in bare)
+    )  # fmt: skip
+
+
+def set_by_all() -> set[str]:
+    """Everything that the studies of the suite set."""
     found: set[str] = set()
     for row in STUDIES:
         found |= set_by(load_study(str(ROOT / row["study"]), row.get("words", ())).data)
-    bare = {one.partition(".")[2] for one in found}
-    unset = {
-        one for one in known - found
-        if one not in ELSEWHERE
-        and not (one.partition(".")[2].startswith(SHARED)
-                 and one.partition(".")[2] in {*bare, *ELSEWHERE})
-    }  # fmt: skip
-    assert not unset, sorted(unset)
+    return found
+
+
+def test_every_option_is_set_by_a_study_that_runs() -> None:
+    known = {one for kind in known_kinds() for one in options(load_kind(kind).Study, kind)}
+    assert len(known) > 200
+    assert not unset(known, set_by_all())
+
+
+def test_an_option_that_no_study_sets_is_named() -> None:
+    kind = load_kind("function").Study
+    more = create_model("More", __base__=kind, colour=(Literal["red", "blue"], "red"))
+    added = {"function.colour", "function.colour=red", "function.colour=blue"}
+    assert set(options(more, "function")) - set(options(kind, "function")) == added
+    assert unset(set(options(more, "function")), set_by_all()) == sorted(added)
 
 
 def test_every_reason_names_a_test() -> None:
