@@ -89,7 +89,7 @@ def test_a_killed_cell_continues_from_its_checkpoint(tmp_path):
     assert {record.result["steps"] for record in cells(run)} == {30.0}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_polite_stop_says_how_to_go_on_and_going_on_finishes(tmp_path, number):
     log = tmp_path / "log"
     log.touch()
