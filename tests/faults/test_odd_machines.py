@@ -1,4 +1,4 @@
-"""Machines that are full, read-only, narrow or oddly named: a study runs, or one true line says why."""
+"""Full, read-only, narrow and oddly named machines: a study runs, or one true line says why."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from tests.faults.driver import ROOT
 
 pytestmark = pytest.mark.slow
 
-STUDY = (
-    "{kind: function, question: q, hypothesis: h, function: cells_here:f, grid: {settings.a: [1, 2]}}"
-)
+STUDY = """
+kind: function
+question: q
+hypothesis: h
+function: cells_here:f
+grid: {settings.a: [1, 2]}
+"""
 QUIET = "def f(a=1): return {'loss': a}"
 LOUD = """
 import os
