@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,16 +42,20 @@ _NUM_WARMUP, _NUM_TIMED = 2, 7
 def compile_cache(config: TrainConfig, folder: Path | None) -> Iterator[None]:
     """Within it compiled code is kept in ``folder``, for further runs with the same model.
 
-    Where the user has named a folder for it in the environment, that one is used. At the end what
-    this process has compiled is let go: Dynamo compiles one ``forward`` for eight shapes, and runs
-    it plain, without an error, for the ninth; a worker trains cells of any number of shapes.
+    Where the user has named a folder for it in the environment, that one is used. Before and after,
+    what this process has compiled is let go: Dynamo compiles one ``forward`` for eight shapes and
+    runs the ninth plain, without an error; a worker trains cells of any number of shapes.
     """
     if not config.compile:
         yield
         return
     before = os.environ.get(_CACHE)
+    torchs_own = str(Path(tempfile.gettempdir()) / "torchinductor_")  # what it sets itself
+    if before is not None and before.startswith(torchs_own):
+        before = None
     if before is None and folder is not None:
         os.environ[_CACHE] = str(folder.resolve() / "compiled")
+    torch.compiler.reset()
     try:
         yield
     finally:

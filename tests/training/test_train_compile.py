@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 
 import pytest
 import torch
@@ -58,6 +59,10 @@ def test_compiled_code_is_kept_in_the_runs_folder_but_where_the_user_says(
     assert name not in os.environ
     with compile_cache(make_config(), tmp_path):
         assert name not in os.environ
+    torch_sets = tempfile.gettempdir() + "/torchinductor_somebody"
+    monkeypatch.setenv(name, torch_sets)  # as what was compiled before a run leaves it
+    with compile_cache(make_config(compile=True), tmp_path):
+        assert os.environ[name] == str(tmp_path / "compiled")
     monkeypatch.setenv(name, "mine")
     with compile_cache(make_config(compile=True), tmp_path):
         assert os.environ[name] == "mine"
