@@ -164,10 +164,11 @@ def means_table(records: Sequence[CellRecord]) -> pd.DataFrame:
     rows = pd.concat([part[by] for part in parts.values()])
     table = rows[~rows.index.duplicated()].copy()
     table["seeds"] = pd.concat([part["n"] for part in parts.values()], axis=1).max(axis=1)
+    numbers: dict[str, pd.Series] = {}
     for name, part in parts.items():
         shown = column(name, {*by, "seeds"})
-        table[shown], table[f"{shown}_se"] = part["mean"], part["se"]
-    return table.reset_index(drop=True)
+        numbers[shown], numbers[f"{shown}_se"] = part["mean"], part["se"]
+    return table.join(pd.DataFrame(numbers)).reset_index(drop=True)
 
 
 def _texts(table: pd.DataFrame, axes: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from itertools import product
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lrray.reports.style import COLORS
 from lrray.reports.train import report as train
 from lrray.reports.train.figures import excess_figure, settings_of
 from lrray.results.folder import RunFolder
-from lrray.results.groups import groups_of
+from lrray.results.groups import groups_of, means_table
 from lrray.results.run import Run
 from lrray.statistics import holm, paired_difference
 from lrray.studies.cell import Cell
@@ -208,6 +209,14 @@ def test_seeds_that_only_one_pair_has_are_left_out(tmp_path: Path) -> None:
     run = fill(tmp_path, sizes=(8,), seeds=3)
     save(RunFolder(run.path), "easy_to_infer", 8, 9, {})
     assert train.comparisons(groups_of(run.wanted_records()))[0].result.difference.n == 3
+
+
+def test_a_table_of_many_numbers_is_made_without_a_warning(tmp_path: Path) -> None:
+    run = fill(tmp_path, sizes=(8,), **{f"number_{i}": float(i) for i in range(120)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = means_table(run.wanted_records())
+    assert set(table["number_119"]) == {119.0}
 
 
 def test_the_least_p_is_that_of_the_comparison_with_most_seeds(tmp_path: Path) -> None:
