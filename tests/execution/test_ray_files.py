@@ -16,6 +16,7 @@ import pytest
 
 from lrray.errors import LrrayError
 from lrray.execution.ray_files import private_folder, private_token
+from tests.disk import small_disk
 from tests.studies.small_study import environment
 
 NOBODY = 65534
@@ -103,15 +104,11 @@ def test_full_and_read_only_folders_are_passed_over(
 ) -> None:
     for name, options in (("full", "size=64k"), ("fixed", "ro")):
         place = shared_base / name
-        place.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", place]
-        if subprocess.run(mount, capture_output=True, check=False).returncode:
-            pytest.skip("may mount nothing here")
-        try:
+        with small_disk(place, options) as is_mounted:
+            if not is_mounted:
+                pytest.skip("may mount nothing here")
             monkeypatch.setenv("TMPDIR", str(place))
             assert private_folder().parent.parent == Path("/tmp")
-        finally:
-            subprocess.run(["umount", place], check=True)
 
 
 def test_a_folder_that_waits_under_our_name_is_not_trusted(

@@ -8,15 +8,16 @@ import os
 import random
 import secrets
 import signal
-import subprocess
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.disk import small_disk
 from tests.faults import driver
 from tests.faults.driver import below, cells, kill, only_run, start, table, write_study
 
@@ -57,23 +58,12 @@ def halted(process, seconds):
     process.send_signal(signal.SIGCONT)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Disk:
     """A small file system for the results, where this user may mount one."""
 
-    path: object
-    is_mounted: bool = field(default=False)
-
-    def __enter__(self):
-        self.path.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(self.path)]
-        done = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False)
-        self.is_mounted = bool(done) and done.returncode == 0
-        return self
-
-    def __exit__(self, *_):
-        if self.is_mounted:
-            subprocess.run(["umount", "-l", str(self.path)], check=True)
+    path: Path
+    is_mounted: bool
 
 
 def filled(disk, seconds):
@@ -88,7 +78,8 @@ def filled(disk, seconds):
 def test_a_study_under_random_faults_ends_as_an_undisturbed_one(tmp_path, monkeypatch):
     monkeypatch.setattr(driver, "address", "local")
     print(f"\nLRRAY_CHAOS_SEED={SEED} LRRAY_CHAOS_S={DURATION_S:g}")
-    with Disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", "size=32m") as is_mounted:
+        disk = Disk(tmp_path / "disk", is_mounted)
         out = disk.path / "out"
         study, log = mixed_study(tmp_path)
         struck = chaos(random.Random(SEED), study, out, disk)

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from tests.disk import small_disk
 from tests.faults.driver import cells, finish, kill, only_run, start, wait_for, write_study
 
 pytestmark = pytest.mark.slow
@@ -44,11 +45,9 @@ def test_a_second_driver_is_refused_with_the_first_ones_host_and_pid(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_fails_with_one_line_and_the_study_resumes_when_there_is_room(tmp_path):
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not let tests mount a tmpfs")
-    try:
+    with small_disk(disk, "size=256k") as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let tests mount a tmpfs")
         grid = {"settings.i": {"start": 0, "stop": 200}}
         study = write_study(tmp_path, "counted", grid, {"log": "/dev/null", "seconds": 0.0})
         code, output = finish(study, disk / "out")
@@ -59,8 +58,6 @@ def test_a_full_disk_fails_with_one_line_and_the_study_resumes_when_there_is_roo
         code, output = finish(study, disk / "out", "--resume", "--retry-failed")
         assert code == 0, output
         assert len(cells(only_run(disk / "out"))) == 200
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def test_a_cell_without_room_ends_the_study_in_one_line_and_resuming_goes_on(tmp_path):
@@ -84,14 +81,10 @@ def test_a_cell_without_room_ends_the_study_in_one_line_and_resuming_goes_on(tmp
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a read-only disk needs root")
 def test_a_read_only_results_folder_is_refused_in_one_line(tmp_path):
     disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this machine does not let tests mount a tmpfs")
-    try:
+    with small_disk(disk, "ro,size=64k") as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let tests mount a tmpfs")
         code, output = finish(write_study(tmp_path, "raises", FIVE), disk / "out")
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
     assert code == 2
     assert "cannot be made: Read-only file system" in output
     assert len(output.strip().splitlines()) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.disk import small_disk
 from tests.faults.driver import ROOT
 
 pytestmark = pytest.mark.slow
@@ -63,18 +63,12 @@ def finished(out: Path) -> int:
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
-    """A tiny file system that is full, and what is in it cannot be changed."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("only root may mount a file system")
+    """A tiny file system, which a test may fill and make read-only."""
     path = tmp_path / "mounted"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(path)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("no file system may be mounted here")
-    try:
+    with small_disk(path, "size=64k") as is_mounted:
+        if not is_mounted:
+            pytest.skip("this machine does not let tests mount a tmpfs")
         yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_a_hundred_megabytes_of_prints(tmp_path: Path) -> None:
